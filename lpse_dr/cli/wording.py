@@ -1,0 +1,46 @@
+"""Texts that arrive by id, from playbooks and guards, in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..i18n import N_, _, pgettext
+
+# What a phase is for, by its id. The playbook's own title names sites and hosts; it is kept where none stands here.
+PHASES = {
+    "read": N_("Read both sites"),
+    "guard": N_("Check both sites"),
+    "lock": N_("Claim every host for this operation"),
+    "arm": N_("Prepare the target, copy documents"),
+    "switch": N_("Move the active role"),
+    "act": N_("Do it"),
+    "reprotect": N_("Turn the replication round"),
+    "prove": N_("Prove the result"),
+}
+
+
+def phase_title(event: Mapping[str, Any]) -> str:
+    """Return the title of a phase event."""
+    known = PHASES.get(str(event.get("phase")).lower())
+    return _(known) if known else str(event.get("title") or event.get("phase") or "")
+
+
+def guard_texts(guard: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    """Return (title, expected, found, todo) of a guard, or of an error that came from one.
+
+    The sentences are put together anew from the guard's data, in the reader's language; of an id that
+    is not a guard's the finished English sentences stand.
+    """
+    from ..plugins.module_utils.lpse_dr_guards.texts import GUARDS, sentences
+
+    identity = str(guard.get("guard_id") or guard.get("id") or "")
+    data = guard.get("data")
+    if identity in GUARDS and isinstance(data, dict):
+        return sentences(identity, data, pgettext)
+    return (
+        pgettext(identity, GUARDS[identity].title) if identity in GUARDS else identity,
+        str(guard.get("expected") or ""),
+        str(guard.get("found") or ""),
+        str(guard.get("todo") or ""),
+    )

@@ -1,0 +1,1 @@
+"""The lab: two sites in containers on this machine, to try, to test and to show."""

@@ -1,0 +1,131 @@
+"""What a lab is, for those who use it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import LabError
+from ..office import lab_folder
+
+Progress = Callable[[str], None]
+LABEL = "lpse-dr.lab"
+_NAME = re.compile(r"[a-z0-9]{1,12}")
+
+
+@dataclass(frozen=True)
+class LabHost:
+    """One host. `addresses` has one entry per segment, `mgmt` always among them."""
+
+    name: str
+    container: str
+    site: str | None
+    groups: tuple[str, ...]
+    addresses: dict[str, str]
+    via: str | None = None
+
+    @property
+    def management(self) -> str:
+        """The address at which this machine and the jump hosts reach it."""
+        return self.addresses["mgmt"]
+
+    def address(self, kind: str) -> str | None:
+        """Return the address in segment `kind`, named without its site (dmz, data, office) or with."""
+        for segment, address in self.addresses.items():
+            if segment == kind or segment == f"{self.site}-{kind}":
+                return address
+        return None
+
+
+@dataclass(frozen=True)
+class LabNetwork:
+    """One segment: a Docker network. `bridge_address` is this machine's own address on it."""
+
+    segment: str
+    name: str
+    subnet: str
+    bridge_address: str
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab that is up, or is being built. `office` is the rendered OFFICE folder."""
+
+    name: str
+    office: Path
+    hosts: dict[str, LabHost]
+    networks: dict[str, LabNetwork]
+
+    @property
+    def folder(self) -> Path:
+        """Everything that this machine keeps of the lab."""
+        return self.office.parent
+
+    @property
+    def inventory(self) -> Path:
+        """The file to give to ``ansible-playbook -i``."""
+        return self.office / "inventory" / "hosts.yml"
+
+    @property
+    def key(self) -> Path:
+        """Private SSH key of user lpse-dr on every host."""
+        return self.office / "id_ed25519"
+
+    def in_group(self, group: str, site: str | None = None) -> list[LabHost]:
+        """Return the hosts of a group, of one site where named, in the order of the definition."""
+        return [h for h in self.hosts.values() if group in h.groups and site in (None, h.site)]
+
+    def ssh(self, host: str, *command: str) -> list[str]:
+        """Return the argv that runs `command` on `host` as user lpse-dr."""
+        options = [f"UserKnownHostsFile={self.office / 'known_hosts'}", "StrictHostKeyChecking=yes"]
+        options += ["IdentitiesOnly=yes", "BatchMode=yes", "ConnectTimeout=5"]
+        flags = [word for option in options for word in ("-o", option)]
+        return ["ssh", *flags, "-i", str(self.key), f"lpse-dr@{self.hosts[host].management}", *command]
+
+
+@dataclass(frozen=True)
+class LabStatus:
+    """How a lab stands. `state` is absent, down (remains only), partial or up."""
+
+    name: str
+    state: str
+    containers: dict[str, str]
+    missing: tuple[str, ...]
+    office: Path | None
+
+
+def check_name(name: str) -> str:
+    """Return the name, or raise LabError: it becomes part of container, network and bridge names."""
+    if not _NAME.fullmatch(name):
+        raise LabError(f"'{name}' cannot be the name of a lab.", hint="Use 1 to 12 lower-case letters and digits.")
+    return name
+
+
+def folder_of(name: str) -> Path:
+    """Return STATE/lab/NAME."""
+    return lab_folder(check_name(name))
+
+
+def save(lab: Lab) -> None:
+    """Record the plan beside the office, so that a later command knows the addresses."""
+    data = {
+        "name": lab.name,
+        "hosts": {name: vars(host) for name, host in lab.hosts.items()},
+        "networks": {name: vars(network) for name, network in lab.networks.items()},
+    }
+    (lab.folder / "lab.json").write_text(json.dumps(data, indent=1) + "\n")
+
+
+def load_lab(name: str) -> Lab:
+    """Return the lab as it was built; LabError where there is none."""
+    folder = folder_of(name)
+    try:
+        data = json.loads((folder / "lab.json").read_text())
+        hosts = {key: LabHost(**{**value, "groups": tuple(value["groups"])}) for key, value in data["hosts"].items()}
+        networks = {key: LabNetwork(**value) for key, value in data["networks"].items()}
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise LabError(f"The lab '{name}' is not up.", hint=f"lpse-dr lab up --name {name}") from problem
+    return Lab(name=name, office=folder / "office", hosts=hosts, networks=networks)

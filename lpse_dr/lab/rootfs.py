@@ -1,0 +1,135 @@
+"""The one image of all hosts: built from Debian packages, cached by the content of its definition."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ..errors import LabError
+from . import docker
+from .model import Progress
+
+REPOSITORY = "lpse-dr-lab"
+SUITE = "bookworm"
+_HERE = Path(__file__).resolve().parent / "image"
+# What the jump hosts need beside the package itself. The same ranges as in pyproject.toml.
+_WHEELS = ("ansible-core>=2.19,<2.20", "ansible-runner>=2.4,<3", "jinja2>=3.1,<4", "pyyaml>=6,<7")
+_NEEDED_BYTES = 3 * 1024**3
+_CHANGES = ('CMD ["/sbin/init"]', "ENV container=docker")
+
+
+def tag() -> str:
+    """Return the image's name: a hash over everything that decides its content."""
+    digest = hashlib.sha256()
+    for part in (SUITE, *_WHEELS, *_CHANGES, *_mmdebstrap_options(Path("wheels"))):
+        digest.update(part.encode() + b"\0")
+    for name in ("packages.txt", "setup.sh"):
+        digest.update((_HERE / name).read_bytes() + b"\0")
+    return f"{REPOSITORY}:{digest.hexdigest()[:16]}"
+
+
+def ensure(progress: Progress) -> str:
+    """Return the image's name, building it where this machine does not have it (one to five minutes)."""
+    name = tag()
+    if docker.run("image", "ls", "-q", name).strip():
+        return name
+    _check_disk()
+    program = shutil.which("mmdebstrap")
+    if program is None:
+        raise LabError("mmdebstrap, which builds the lab's image, is missing.", hint="apt-get install mmdebstrap")
+    progress("building the image from Debian packages (once, a few minutes)")
+    with tempfile.TemporaryDirectory(prefix="lpse-dr-image-") as folder:
+        _download_wheels(Path(folder) / "wheels")
+        progress("installing packages")
+        _build(program, Path(folder), name)
+    return name
+
+
+def _check_disk() -> None:
+    root = docker.run("info", "--format", "{{.DockerRootDir}}").strip()
+    place = Path(root) if root and Path(root).is_dir() else Path("/")
+    free = min(shutil.disk_usage(place).free, shutil.disk_usage(tempfile.gettempdir()).free)
+    if free < _NEEDED_BYTES:
+        raise LabError(
+            f"The lab's image needs 3 GB of free disk, {free / 1e9:.1f} GB are left.", hint="docker image prune"
+        )
+
+
+def _download_wheels(folder: Path) -> None:
+    """Fetch the jump hosts' dependencies with this Python's pip, as the machine is configured."""
+    pip = [sys.executable, "-m", "pip"]
+    if subprocess.run([*pip, "--version"], capture_output=True, check=False).returncode != 0:
+        pip = ["pip3"]
+    selection = ["--only-binary=:all:", "--python-version=3.11", "--implementation=cp"]
+    command = [
+        *pip,
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--dest",
+        str(folder),
+        *selection,
+        *_WHEELS,
+    ]
+    _call(command, "pip could not fetch what the jump hosts need.")
+
+
+def _mmdebstrap_options(wheels: Path) -> list[str]:
+    packages = [
+        line for line in (_HERE / "packages.txt").read_text().splitlines() if line and not line.startswith("#")
+    ]
+    options = ["--variant=minbase", f"--include={','.join(packages)}", '--aptopt=Apt::Install-Recommends "false"']
+    options += [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("man", "doc", "info", "locale")]
+    # Databases are made per lab at first boot, not by the package.
+    options += [
+        '--essential-hook=mkdir -p "$1/etc/postgresql-common" '
+        '&& echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"',
+        '--customize-hook=mkdir -p "$1/opt/lpse-dr"',
+        f"--customize-hook=copy-in {wheels} /opt/lpse-dr",
+        '--customize-hook=cp "$LPSE_DR_SETUP" "$1/tmp/setup.sh"',
+        '--customize-hook=env -i PATH="$PATH" LC_ALL=C.UTF-8 chroot "$1" sh /tmp/setup.sh',
+        '--customize-hook=rm "$1/tmp/setup.sh"',
+    ]
+    return options
+
+
+def _build(program: str, folder: Path, name: str) -> None:
+    archive = folder / "image.tar"
+    mode = "root" if os.geteuid() == 0 else "unshare"
+    command = [program, f"--mode={mode}", *_mmdebstrap_options(folder / "wheels"), SUITE, str(archive), *_sources()]
+    _call(command, "mmdebstrap could not build the lab's image.", {"LPSE_DR_SETUP": str(_HERE / "setup.sh")})
+    changes = [word for change in _CHANGES for word in ("--change", change)]
+    # The label lets `docker image ls` show which images are the lab's; old ones are never removed behind a person's back.
+    docker.run("import", *changes, "--change", f"LABEL {REPOSITORY}=1", str(archive), name, timeout_seconds=300)
+
+
+def _sources() -> list[str]:
+    """Return the machine's own package sources for the suite; nothing, for Debian's mirrors, where it has none."""
+    for path in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
+        try:
+            lines = [line for line in path.read_text().splitlines() if not line.lstrip().startswith("#")]
+        except OSError:
+            continue
+        if any(SUITE in line.split() for line in lines):
+            return [str(path)]
+    return []
+
+
+def _call(command: list[str], failure: str, extra: dict[str, str] | None = None) -> None:
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **(extra or {})},
+    )
+    if done.returncode != 0:
+        last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
+        raise LabError(failure, detail=last, hint="Check the package sources of this machine: apt-get update.")

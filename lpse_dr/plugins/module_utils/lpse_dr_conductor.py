@@ -1,0 +1,360 @@
+"""Drive verbs on several hosts in order, over connections that are open before the first one counts.
+
+Standard library only. Used by the ``conductor`` module on the jump host; tested without Ansible.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shlex
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+# The far side of a connection: build the streamed package in memory, then serve. Lines before the
+# magic word are skipped: where sudo wanted no password, the line meant for it arrives here.
+BOOTSTRAP = r"""
+import sys, types
+b = sys.stdin.buffer
+line = b.readline()
+while line and not line.startswith(b"LPSE-DR "):
+    line = b.readline()
+if line:
+    import json
+    from importlib.machinery import ModuleSpec
+    sources = json.loads(b.read(int(line.split()[1])).decode())
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            if name in sources:
+                return ModuleSpec(name, self, is_package=name == "lpse_dr_host")
+        def create_module(self, spec): return None
+        def exec_module(self, module):
+            exec(compile(sources[module.__name__], module.__name__, "exec"), module.__dict__)
+    sys.meta_path.insert(0, Finder())
+    from lpse_dr_host.agent import serve
+    serve()
+""".strip()
+
+
+def host_sources() -> bytes:
+    """Return the source of every host-side verb as one JSON object {module: source}."""
+    folder = Path(__file__).resolve().parent / "lpse_dr_host"
+    sources = {}
+    for path in sorted(folder.glob("*.py")):
+        name = "lpse_dr_host" if path.stem == "__init__" else "lpse_dr_host." + path.stem
+        sources[name] = path.read_text(encoding="utf-8")
+    return json.dumps(sources).encode()
+
+
+class StepError(Exception):
+    """A step that did not reach its end on a host."""
+
+    def __init__(self, host: str, error: Dict[str, Any], lost: bool = False) -> None:
+        super().__init__("%s: %s" % (host, error))
+        self.host = host
+        self.error = error
+        self.lost = lost
+
+
+class Connection:
+    """One open connection to the agent of one host. Replies are lines; a line comes whole or never."""
+
+    def __init__(self, name: str, argv: List[str], first_bytes: bytes) -> None:
+        self.name = name
+        self._buffer = b""
+        self._count = 0
+        self.alive = True
+        self._process = subprocess.Popen(
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+        )
+        self.send_bytes(first_bytes)
+
+    def fileno(self) -> int:
+        """Return the descriptor to wait on."""
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def send_bytes(self, data: bytes) -> None:
+        """Write all of ``data``; a connection that is gone is noticed at the next reply."""
+        assert self._process.stdin is not None
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[self._process.stdin.write(view) or 0 :]
+        except OSError:
+            self.alive = False
+
+    def ask(self, verb: str, args: Dict[str, Any], timeout_seconds: float) -> int:
+        """Send a request; return its number."""
+        self._count += 1
+        request = {"id": self._count, "verb": verb, "args": args, "timeout_seconds": timeout_seconds}
+        self.send_bytes(json.dumps(request).encode() + b"\n")
+        return self._count
+
+    def read_lines(self) -> List[Dict[str, Any]]:
+        """Return the replies that have arrived; an end of the stream marks the connection dead."""
+        data = os.read(self.fileno(), 1 << 20)
+        if not data:
+            self.alive = False
+            return []
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
+
+    def last_words(self) -> str:
+        """Return what ssh or sudo said before the connection ended."""
+        assert self._process.stderr is not None
+        os.set_blocking(self._process.stderr.fileno(), False)
+        words = (self._process.stderr.read() or b"").decode("utf-8", "replace").strip().splitlines()
+        return words[-1] if words else "the connection ended"
+
+    def close(self) -> None:
+        """End the connection, and with it the agent."""
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                try:
+                    stream.close()
+                except OSError:
+                    self.alive = False
+        try:
+            self._process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def ssh_argv(host: Dict[str, Any]) -> List[str]:
+    """Return the ssh command that starts the agent on ``host`` (its connection variables, as Ansible names them)."""
+    sudo = ["sudo", "-S", "-p", ""] if host.get("become_password") else ["sudo", "-n"]
+    remote = ([] if host.get("user") == "root" else sudo) + [
+        host.get("python") or "/usr/bin/python3",
+        "-u",
+        "-c",
+        BOOTSTRAP,
+    ]
+    argv = [
+        "ssh",
+        "-T",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "ConnectTimeout=5",
+        *shlex.split(host.get("ssh_args") or ""),
+    ]
+    if host.get("private_key_file"):
+        argv += ["-i", os.path.expanduser(host["private_key_file"])]
+    if host.get("port"):
+        argv += ["-p", str(host["port"])]
+    return [*argv, "%s@%s" % (host["user"], host["address"]), " ".join(shlex.quote(word) for word in remote)]
+
+
+def lookup(value: Any, results: Dict[str, Dict[str, Any]]) -> Any:
+    """Replace ``"@step.key"`` by what that step's (only) host answered, through lists and objects."""
+    if isinstance(value, dict):
+        return {key: lookup(item, results) for key, item in value.items()}
+    if isinstance(value, list):
+        return [lookup(item, results) for item in value]
+    if isinstance(value, str) and value.startswith("@"):
+        step, *keys = value[1:].split(".")
+        found: Any = next(iter(results[step].values()))
+        for key in keys:
+            found = found[key]
+        return found
+    return value
+
+
+class Conductor:
+    """Run steps in order; undo them in reverse when one fails before the point of no return."""
+
+    def __init__(self, connections: Dict[str, Connection], announce: Callable[[Dict[str, Any]], None]) -> None:
+        self._connections = connections
+        self._announce = announce
+        self.results: Dict[str, Dict[str, Any]] = {}
+        self.log: List[Dict[str, Any]] = []
+        self.fired = False
+
+    def perform(
+        self, name: str, hosts: List[str], verb: str, args: Dict[str, Any], timeout_seconds: float
+    ) -> Dict[str, Any]:
+        """Ask all hosts at once and wait for all of them; StepError for the first that could not."""
+        started = time.time()
+        deadline = time.monotonic() + timeout_seconds
+        waiting: Dict[str, int] = {}
+        failures: List[StepError] = []
+        answers: Dict[str, Any] = {}
+        for host in hosts:
+            waiting[host] = self._connections[host].ask(verb, args, timeout_seconds)
+        # The agent judges its own deadline; the grace is for its answer to travel.
+        while waiting and time.monotonic() < deadline + 1.0:
+            lost = [host for host in waiting if not self._connections[host].alive]
+            for host in lost:
+                del waiting[host]
+                failures.append(self._lost(host, "a connection", self._connections[host].last_words()))
+            ready, _, _ = (
+                select.select([self._connections[host] for host in waiting], [], [], 0.05)
+                if waiting
+                else ([], [], [])
+            )
+            for connection in ready:
+                for reply in connection.read_lines():
+                    if reply["id"] != waiting.get(connection.name):
+                        continue
+                    del waiting[connection.name]
+                    if reply["ok"]:
+                        answers[connection.name] = reply["result"]
+                    else:
+                        failures.append(StepError(connection.name, reply["error"]))
+                    self._note(name, connection.name, verb, reply, started)
+        failures += [self._lost(host, "an answer within %.1f s" % timeout_seconds, "none") for host in waiting]
+        if failures:
+            failures.sort(key=lambda failure: failure.lost)
+            raise failures[0]
+        return answers
+
+    def _lost(self, host: str, expected: str, found: str) -> StepError:
+        error = {
+            "id": "host.lost",
+            "expected": "%s from %s" % (expected, host),
+            "found": found,
+            "todo": "lpse-dr status",
+            "data": {"host": host},
+        }
+        self.log.append(
+            {
+                "name": "",
+                "host": host,
+                "verb": "",
+                "ok": False,
+                "started": time.time(),
+                "seconds": 0,
+                "error": error,
+            }
+        )
+        if host in self._connections:
+            self._connections[host].alive = False
+        return StepError(host, error, lost=True)
+
+    def _note(self, name: str, host: str, verb: str, reply: Dict[str, Any], started: float) -> None:
+        entry = {
+            "name": name,
+            "host": host,
+            "verb": verb,
+            "ok": reply["ok"],
+            "started": started,
+            "seconds": reply["seconds"],
+        }
+        entry["result" if reply["ok"] else "error"] = reply["result" if reply["ok"] else "error"]
+        self.log.append(entry)
+
+    def play(self, steps: List[Dict[str, Any]]) -> Optional[StepError]:
+        """Run every step. Return None when all reached their end, else the failure, after the undo."""
+        begun: List[Dict[str, Any]] = []
+        for step in steps:
+            if not step["on"]:
+                continue
+            begun.append(step)
+            try:
+                if step.get("fires"):
+                    # After this line nothing is undone: the other side may already have begun.
+                    self._announce({"kind": "fired", "step": step["name"]})
+                    self.fired = True
+                self._announce({"kind": "progress", "step": step["name"]})
+                args = lookup(step.get("args") or {}, self.results)
+                self.results[step["name"]] = self.perform(
+                    step["name"], step["on"], step["verb"], args, step.get("timeout_seconds", 10)
+                )
+            except StepError as failure:
+                if not self.fired:
+                    failure.error.setdefault("undo", self._undo(begun))
+                return failure
+        return None
+
+    def play_best_effort(self, steps: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+        """Run every step on every host that answers, whatever fails; return what could not be done."""
+        open_ends = []
+        for step in steps:
+            for host in step["on"]:
+                failure = self._try(step["name"], host, step)
+                if failure is not None:
+                    open_ends.append({"step": step["name"], "host": host, "error": failure.error})
+        return open_ends
+
+    def _try(self, name: str, host: str, step: Dict[str, Any]) -> Optional[StepError]:
+        connection = self._connections.get(host)
+        if connection is None or not connection.alive:
+            return self._lost(host, "a connection", "none")
+        try:
+            self.results.setdefault(step.get("name", name), {}).update(
+                self.perform(name, [host], step["verb"], step.get("args") or {}, step.get("timeout_seconds", 20))
+            )
+        except StepError as failure:
+            return failure
+        return None
+
+    def _undo(self, begun: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
+        """Undo in reverse what was begun, on every host that still answers; return what could not be undone."""
+        open_ends: List[Dict[str, Any]] = []
+        for step in reversed(begun):
+            for undo in step.get("undo") or []:
+                for host in step["on"]:
+                    failure = self._try("undo " + step["name"], host, undo)
+                    if failure is not None:
+                        open_ends.append({"step": step["name"], "host": host, "error": failure.error})
+        return open_ends
+
+
+def connect(
+    hosts: Dict[str, Dict[str, Any]],
+    operation: Optional[Dict[str, Any]],
+    lifetime_seconds: float,
+    best_effort: bool = False,
+) -> Dict[str, Connection]:
+    """Open an agent on every host in parallel and wait until each has said hello.
+
+    StepError ``host.unreachable`` names the first that did not, after all others were closed. With
+    ``best_effort`` the hosts that answer are returned and the others left out.
+    """
+    sources = host_sources()
+    connections: Dict[str, Connection] = {}
+    for name, host in hosts.items():
+        hello = {
+            "host": name,
+            "site": host.get("site") or "",
+            "config": host["config"],
+            "operation": operation,
+            "lifetime_seconds": lifetime_seconds,
+        }
+        password = (host.get("become_password") or "").encode() + b"\n" if host.get("become_password") else b""
+        first = password + b"LPSE-DR %d\n" % len(sources) + sources + json.dumps(hello).encode() + b"\n"
+        connections[name] = Connection(name, host.get("argv") or ssh_argv(host), first)
+    waiting = set(connections)
+    deadline = time.monotonic() + 10
+    while waiting and time.monotonic() < deadline:
+        ready, _, _ = select.select([connections[name] for name in waiting], [], [], 0.2)
+        for connection in ready:
+            if any(reply["id"] == "hello" for reply in connection.read_lines()) or not connection.alive:
+                waiting.discard(connection.name)
+        if not best_effort and any(not connection.alive for connection in connections.values()):
+            break
+    lost = sorted(name for name, connection in connections.items() if name in waiting or not connection.alive)
+    if not lost:
+        return connections
+    lost.sort(key=lambda name: connections[name].alive)
+    words = "no answer within 10 s" if connections[lost[0]].alive else connections[lost[0]].last_words()
+    for connection in [connections.pop(name) for name in lost] if best_effort else connections.values():
+        connection.close()
+    if best_effort:
+        return connections
+    error = {
+        "id": "host.unreachable", "expected": "%s to be reachable with sudo" % lost[0], "found": words,
+        "todo": "lpse-dr status", "data": {"host": lost[0]},
+    }  # fmt: skip
+    raise StepError(lost[0], error, lost=True)

@@ -1,0 +1,48 @@
+"""One lab for all end-to-end tests: brought up once, taken down whatever happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lpse_dr.lab import manage
+from lpse_dr.lab.model import Lab
+
+NAME = "e2e"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said: exit code, the JSON envelope where it gave one, and both streams."""
+
+    code: int
+    json: dict[str, Any]
+    stdout: str
+    stderr: str
+
+
+def lpse_dr(*words: str, timeout: float = 180) -> Answer:
+    """Run the command as a script would: without a terminal."""
+    program = Path(sys.executable).parent / "lpse-dr"
+    environment = {**os.environ, "LPSE_DR_OFFICE": ""}
+    done = subprocess.run(
+        [str(program), *words], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=environment
+    )
+    lines = done.stdout.strip().splitlines()
+    envelope = json.loads(lines[-1]) if "json" in words and lines else {}
+    return Answer(done.returncode, envelope, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Two healthy sites, pdc active."""
+    yield manage.up(NAME, lambda line: None)
+    manage.down(NAME, lambda line: None)
