@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -145,7 +146,9 @@ class LoadSession:
             self._await_samples(host)
         self._copy_program(self.vendor, "load.py", user="root")
         inside = self._inside
-        command = ["docker", "exec", self.vendor.container, "python3", "-u", f"{inside}/load.py", *self._options]
+        # Vendors have computers of their own; here they share two cores with both sites and the jump host, and
+        # must not take these from them.
+        command = ["docker", "exec", self.vendor.container, "nice", "-n", "10", "python3", "-u", f"{inside}/load.py", *self._options]
         command += ["--out", f"{inside}/load.jsonl", "--summary", f"{inside}/summary.json"]
         command += ["--pidfile", f"{inside}/load.pid"]
         with (self.folder / "progress.jsonl").open("wb") as out, (self.folder / "load.err").open("wb") as err:
@@ -233,6 +236,15 @@ class LoadSession:
             with contextlib.suppress(LabError):
                 said = _execute(host, "cat", f"{self._inside}/probe.err")
             raise LabError(f"The write probe at {host.name} gives no samples.", detail=said[-800:]) from error
+        self._prefer(host)
+
+    def _prefer(self, host: LabHost) -> None:
+        """Let the witness look on time: what it measures must not starve it. Without root it does without."""
+        for line in docker.run("top", host.container, "-eo", "pid,args").splitlines()[1:]:
+            pid, _, words = line.strip().partition(" ")
+            if f"{self._inside}/probe.py" in words:
+                with contextlib.suppress(PermissionError, ProcessLookupError):
+                    os.setpriority(os.PRIO_PROCESS, int(pid), -10)
 
     def _stop_probes(self) -> None:
         if self._probing:

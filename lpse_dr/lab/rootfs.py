@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -11,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 from ..errors import LabError
+from ..office import state_folder
 from . import docker
 from .model import Progress
 
@@ -36,6 +38,14 @@ def tag() -> str:
 def ensure(progress: Progress) -> str:
     """Return the image's name, building it where this machine does not have it (one to five minutes)."""
     name = tag()
+    # Two labs that start on a fresh machine need one image, not two builders.
+    (state_folder() / "lab").mkdir(parents=True, exist_ok=True)
+    with (state_folder() / "lab" / ".image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _ensure(name, progress)
+
+
+def _ensure(name: str, progress: Progress) -> str:
     if docker.run("image", "ls", "-q", name).strip():
         return name
     _check_disk()

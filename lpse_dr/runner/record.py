@@ -101,7 +101,7 @@ class RecordServer:
                 # The journal has it; the show may fail.
                 with contextlib.suppress(OSError):
                     self._recorder.emit(event)
-            elif event.get("kind") == "progress":
+            elif event.get("kind") in ("progress", "phase"):
                 self._recorder.emit(event)
             else:
                 return b"error unknown kind\n"

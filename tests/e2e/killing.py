@@ -57,7 +57,7 @@ def playbook_argv(lab: Lab, name: str, extra: dict[str, Any]) -> list[str]:
     """Return the plain ansible-playbook command for an operation on a lab."""
     program = str(Path(sys.executable).parent / "ansible-playbook")
     argv = [program, "-i", str(lab.inventory), str(content_root() / "playbooks" / f"{name}.yml"), "-e", json.dumps(extra)]
-    password = lab.office / "vault-password"
+    password = lab.office / "vault_password"
     return [*argv, "--vault-password-file", str(password)] if password.exists() else argv
 
 

@@ -83,8 +83,8 @@ def test_management_network_isolates_all_but_the_jump_hosts(lab: Lab) -> None:
         ("vendor", "drc-gateway", "public", 443, True),
         ("vendor", "pdc-app", "dmz", 9009, False),
         ("vendor", "pdc-gateway", "public", 22, False),
-        ("vault", "pdc-db", "data", 5432, True),
-        ("vault", "pdc-app", "dmz", 22, True),
+        ("drc-vault", "pdc-db", "data", 5432, True),
+        ("drc-vault", "pdc-app", "dmz", 22, True),
     ],
 )
 def test_segments_let_pass_what_they_must(

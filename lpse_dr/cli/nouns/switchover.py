@@ -109,7 +109,7 @@ def _tell(context: Context, watched: Watched) -> Answer:
     show_guards(context, watched.guards if plan else failing)
     if plan:
         for number, step in enumerate(watched.steps, start=1):
-            hosts = step.get("host") or ", ".join(step.get("on") or [])
+            hosts = step.get("host") or ", ".join(step.get("at") or [])
             context.screen.line(f"{number:>3}. {step.get('name')}  {hosts}  {step.get('verb')}")
     # What the run read at its end is believed; where it read nothing, look now: reality outranks the plan.
     refused = watched.result.get("verdict") == "REFUSED"

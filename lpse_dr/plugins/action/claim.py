@@ -13,7 +13,7 @@ LEASE_SECONDS = 300
 
 
 class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible ships no types
-    """``readings``: what read tasks registered. Returns ``claim`` (arguments of host.claim) and the fact ``site_operation``.
+    """``readings``: what read tasks registered. Returns ``claim`` (arguments of host.claim) and ``operation``.
 
     A run that still holds one of the hosts is taken over only where this machine can see that its process is gone.
     """
@@ -26,7 +26,9 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
         super().run(tmp, task_vars)
         # Who holds a host is judged in one place; plugins of one folder are no package, so the loader finds it.
         guard: Any = sys.modules[action_loader.get("guard", class_only=True).__module__]
-        readings = [item["reading"] for item in guard.plain(self._task.args.get("readings") or []) if item.get("reading")]
+        readings = [
+            item["reading"] for item in guard.plain(self._task.args.get("readings") or []) if item.get("reading")
+        ]
         held = [(reading.get("state") or {}).get("operation") or {} for reading in readings]
         pid, _ = guard.controller()
         run = str(self._task.args.get("run") or time.strftime("plain-%Y%m%dT%H%M%SZ", time.gmtime()) + f"-{pid}")
@@ -37,4 +39,4 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
         left = [operation["run"] for operation in held if operation.get("open")]
         if left and guard.holder_alive(by_host) is False:
             claim["taking_over"] = left[0]
-        return {"changed": False, "claim": claim, "ansible_facts": {"site_operation": {"number": number, "run": run}}}
+        return {"changed": False, "claim": claim, "operation": {"number": number, "run": run}}

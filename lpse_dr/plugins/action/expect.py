@@ -42,7 +42,10 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
             "lpse_dr": {"kind": "guards", "stage": None, "guards": guards},
         }
         if refused:
-            words = [f"{g['guard_id']}: expected {g['expected']}; found {g['found']}. {g['todo']}".rstrip() for g in refused]
+            words = [
+                f"{g['guard_id']}: expected {g['expected']}; found {g['found']}. {g['todo']}".rstrip()
+                for g in refused
+            ]
             return {**result, "failed": True, "msg": "\n".join(words)}
         proven = self._task.args.get("proven")
         if proven is not None:

@@ -11,9 +11,12 @@ import select
 import shlex
 import signal
 import subprocess
+import sys
 import time
-from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional
+
+from . import lpse_dr_host
+from .lpse_dr_host import everything  # noqa: F401 - so that all verbs are loaded, packed and streamed
 
 # The far side of a connection: build the streamed package in memory, then serve. Lines before the
 # magic word are skipped: where sudo wanted no password, the line meant for it arrives here.
@@ -40,14 +43,42 @@ if line:
 """.strip()
 
 
+CONNECT_SECONDS = 15
+CANCELLED: Dict[str, Any] = {
+    "id": "run.cancelled", "expected": "the run to go on", "found": "somebody ended it", "todo": "lpse-dr status", "data": {},
+}  # fmt: skip
+
+
 def host_sources() -> bytes:
-    """Return the source of every host-side verb as one JSON object {module: source}."""
-    folder = Path(__file__).resolve().parent / "lpse_dr_host"
+    """Return the source of every host-side verb as one JSON object {module: source}.
+
+    Taken from the loader, not from a folder: Ansible runs this from a zip that holds what is imported.
+    """
+    package = lpse_dr_host.__name__
     sources = {}
-    for path in sorted(folder.glob("*.py")):
-        name = "lpse_dr_host" if path.stem == "__init__" else "lpse_dr_host." + path.stem
-        sources[name] = path.read_text(encoding="utf-8")
+    for name, module in list(sys.modules.items()):
+        if name == package or name.startswith(package + "."):
+            loader: Any = module.__loader__
+            sources["lpse_dr_host" + name[len(package) :]] = loader.get_source(name) or ""
     return json.dumps(sources).encode()
+
+
+def slim(value: Any, most: int = 8) -> Any:
+    """Return a result without its long lists: a record of a run tells how many documents moved, not each name."""
+    if isinstance(value, dict):
+        return (
+            "%d entries" % len(value)
+            if len(value) > 2 * most
+            else {key: slim(item, most) for key, item in value.items()}
+        )
+    if isinstance(value, list):
+        return "%d entries" % len(value) if len(value) > most else [slim(item, most) for item in value]
+    return value
+
+
+def _above(answers: Dict[str, Any], limits: Dict[str, float]) -> bool:
+    """Tell whether any host answered with more than a limit allows; a missing figure is not above."""
+    return any((answer.get(key) or 0) > limit for answer in answers.values() for key, limit in limits.items())
 
 
 class StepError(Exception):
@@ -180,6 +211,8 @@ class Conductor:
         self.results: Dict[str, Dict[str, Any]] = {}
         self.log: List[Dict[str, Any]] = []
         self.fired = False
+        self.failed_step = ""
+        self.cancelled = False
 
     def perform(
         self, name: str, hosts: List[str], verb: str, args: Dict[str, Any], timeout_seconds: float
@@ -251,37 +284,53 @@ class Conductor:
             "started": started,
             "seconds": reply["seconds"],
         }
-        entry["result" if reply["ok"] else "error"] = reply["result" if reply["ok"] else "error"]
+        entry["result" if reply["ok"] else "error"] = slim(reply["result" if reply["ok"] else "error"])
         self.log.append(entry)
 
     def play(self, steps: List[Dict[str, Any]]) -> Optional[StepError]:
         """Run every step. Return None when all reached their end, else the failure, after the undo."""
         begun: List[Dict[str, Any]] = []
-        for step in steps:
-            if not step["on"]:
+        names = [step["name"] for step in steps]
+        place = 0
+        rounds: Dict[str, int] = {}
+        while place < len(steps):
+            step = steps[place]
+            place += 1
+            if not step["at"]:
                 continue
-            begun.append(step)
+            if step not in begun:
+                begun.append(step)
             try:
+                if self.cancelled and not self.fired:
+                    raise StepError("localhost", CANCELLED)
+                if step.get("phase"):
+                    self._announce(
+                        {"kind": "phase", "phase": step["phase"], "title": step.get("title") or step["phase"]}
+                    )
                 if step.get("fires"):
                     # After this line nothing is undone: the other side may already have begun.
                     self._announce({"kind": "fired", "step": step["name"]})
                     self.fired = True
                 self._announce({"kind": "progress", "step": step["name"]})
                 args = lookup(step.get("args") or {}, self.results)
-                self.results[step["name"]] = self.perform(
-                    step["name"], step["on"], step["verb"], args, step.get("timeout_seconds", 10)
-                )
+                answers = self.perform(step["name"], step["at"], step["verb"], args, step.get("timeout_seconds", 10))
             except StepError as failure:
+                self.failed_step = step["name"]
                 if not self.fired:
                     failure.error.setdefault("undo", self._undo(begun))
                 return failure
+            self.results[step["name"]] = answers
+            again = step.get("again")
+            if again and rounds.get(step["name"], 0) < again["at_most"] and _above(answers, again["above"]):
+                rounds[step["name"]] = rounds.get(step["name"], 0) + 1
+                place = names.index(again["from"])
         return None
 
     def play_best_effort(self, steps: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
         """Run every step on every host that answers, whatever fails; return what could not be done."""
         open_ends = []
         for step in steps:
-            for host in step["on"]:
+            for host in step["at"]:
                 failure = self._try(step["name"], host, step)
                 if failure is not None:
                     open_ends.append({"step": step["name"], "host": host, "error": failure.error})
@@ -304,7 +353,7 @@ class Conductor:
         open_ends: List[Dict[str, Any]] = []
         for step in reversed(begun):
             for undo in step.get("undo") or []:
-                for host in step["on"]:
+                for host in step["at"]:
                     failure = self._try("undo " + step["name"], host, undo)
                     if failure is not None:
                         open_ends.append({"step": step["name"], "host": host, "error": failure.error})
@@ -312,49 +361,42 @@ class Conductor:
 
 
 def connect(
-    hosts: Dict[str, Dict[str, Any]],
-    operation: Optional[Dict[str, Any]],
-    lifetime_seconds: float,
-    best_effort: bool = False,
+    hosts: Dict[str, Dict[str, Any]], operation: Optional[Dict[str, Any]], lifetime_seconds: float
 ) -> Dict[str, Connection]:
     """Open an agent on every host in parallel and wait until each has said hello.
 
-    StepError ``host.unreachable`` names the first that did not, after all others were closed. With
-    ``best_effort`` the hosts that answer are returned and the others left out.
+    StepError ``host.unreachable`` names the first that did not, after all others were closed.
     """
     sources = host_sources()
     connections: Dict[str, Connection] = {}
     for name, host in hosts.items():
         hello = {
-            "host": name,
-            "site": host.get("site") or "",
-            "config": host["config"],
-            "operation": operation,
-            "lifetime_seconds": lifetime_seconds,
-        }
+            "host": name, "site": host.get("site") or "", "config": host["config"],
+            "operation": operation, "lifetime_seconds": lifetime_seconds,
+        }  # fmt: skip
         password = (host.get("become_password") or "").encode() + b"\n" if host.get("become_password") else b""
         first = password + b"LPSE-DR %d\n" % len(sources) + sources + json.dumps(hello).encode() + b"\n"
         connections[name] = Connection(name, host.get("argv") or ssh_argv(host), first)
     waiting = set(connections)
-    deadline = time.monotonic() + 10
-    while waiting and time.monotonic() < deadline:
+    deadline = time.monotonic() + CONNECT_SECONDS
+    while waiting and time.monotonic() < deadline and all(connection.alive for connection in connections.values()):
         ready, _, _ = select.select([connections[name] for name in waiting], [], [], 0.2)
         for connection in ready:
-            if any(reply["id"] == "hello" for reply in connection.read_lines()) or not connection.alive:
+            if any(reply["id"] == "hello" for reply in connection.read_lines()):
                 waiting.discard(connection.name)
-        if not best_effort and any(not connection.alive for connection in connections.values()):
-            break
-    lost = sorted(name for name, connection in connections.items() if name in waiting or not connection.alive)
+    lost = sorted(
+        (connection.alive, name)
+        for name, connection in connections.items()
+        if name in waiting or not connection.alive
+    )
     if not lost:
         return connections
-    lost.sort(key=lambda name: connections[name].alive)
-    words = "no answer within 10 s" if connections[lost[0]].alive else connections[lost[0]].last_words()
-    for connection in [connections.pop(name) for name in lost] if best_effort else connections.values():
+    alive, name = lost[0]
+    words = "no answer within %d s" % CONNECT_SECONDS if alive else connections[name].last_words()
+    for connection in connections.values():
         connection.close()
-    if best_effort:
-        return connections
     error = {
-        "id": "host.unreachable", "expected": "%s to be reachable with sudo" % lost[0], "found": words,
-        "todo": "lpse-dr status", "data": {"host": lost[0]},
+        "id": "host.unreachable", "expected": "%s to be reachable with sudo" % name, "found": words,
+        "todo": "lpse-dr status", "data": {"host": name},
     }  # fmt: skip
-    raise StepError(lost[0], error, lost=True)
+    raise StepError(name, error, lost=True)

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import socket
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.lpse_dr_conductor import Conductor, StepError, connect
+from ansible.module_utils.lpse_dr_conductor import Conductor, StepError, connect, slim
 
 DOCUMENTATION = r"""
 module: conductor
@@ -22,7 +24,7 @@ options:
     type: dict
     required: true
   steps:
-    description: Items of C(name), C(on), C(verb), C(args), C(undo), C(timeout_seconds), C(fires).
+    description: Items of C(name), C(at), C(verb), C(args), C(undo), C(timeout_seconds), C(fires).
     type: list
     elements: dict
     required: true
@@ -40,10 +42,11 @@ options:
   record_socket:
     description: Unix socket on which progress and the point of no return are recorded before they happen.
     type: str
-  best_effort:
-    description: Do every step on every host that answers, and return what could not be done instead of failing.
-    type: bool
-    default: false
+  finally_steps:
+    description: Done at the end whatever happened, each on every host that still answers.
+    type: list
+    elements: dict
+    default: []
   plan:
     description: Only return the steps as they would be run.
     type: bool
@@ -57,18 +60,23 @@ lpse_dr:
   description: The steps with their hosts, times and results.
   type: dict
   returned: always
-results:
+answers:
   description: Answers by step and host.
   type: dict
   returned: always
 """
 
 
+def unrecorded(found: str) -> Dict[str, Any]:
+    """Return the error for what could not be recorded."""
+    return {"id": "journal.unwritable", "expected": "the journal to take the record", "found": found, "todo": "lpse-dr journal verify", "data": {}}  # fmt: skip
+
+
 def announcer(path: str) -> Callable[[Dict[str, Any]], None]:
     """Return a function that has an event recorded, and returns when it is.
 
-    Progress that cannot be recorded is lost without harm; the point of no return that cannot be
-    recorded stops the run before anything fired.
+    Progress that cannot be recorded is lost without harm; a point of no return that cannot be recorded
+    is a StepError, so that nothing fires.
     """
     if not path:
         return lambda _event: None
@@ -77,20 +85,15 @@ def announcer(path: str) -> Callable[[Dict[str, Any]], None]:
     channel.connect(path)
 
     def announce(event: Dict[str, Any]) -> None:
-        import json
-
-        channel.sendall(json.dumps(event).encode() + b"\n")
-        if channel.recv(64) != b"ok\n":
-            raise StepError(
-                "localhost",
-                {
-                    "id": "journal.unwritable",
-                    "expected": "the journal to take the record",
-                    "found": "it did not",
-                    "todo": "lpse-dr journal verify",
-                    "data": {},
-                },
-            )
+        found = ""
+        try:
+            channel.sendall(json.dumps(event).encode() + b"\n")
+            answer = channel.recv(1024)
+            found = "" if answer == b"ok\n" else answer.decode("utf-8", "replace").strip() or "the recorder is gone"
+        except OSError as error:
+            found = str(error)
+        if found and event["kind"] == "fired":
+            raise StepError("localhost", unrecorded(found))
 
     return announce
 
@@ -105,77 +108,46 @@ def main() -> None:
             "operation": {"type": "dict"},
             "lifetime_seconds": {"type": "float", "default": 120},
             "record_socket": {"type": "str", "default": ""},
-            "best_effort": {"type": "bool", "default": False},
+            "finally_steps": {"type": "list", "elements": "dict", "default": []},
             "plan": {"type": "bool", "default": False},
         },
         supports_check_mode=False,
     )
     params = module.params
     if params["plan"]:
-        steps = [{"name": step["name"], "on": step["on"], "verb": step["verb"]} for step in params["steps"] if step["on"]]
-        module.exit_json(changed=False, fired=False, results={}, open_ends=[], lpse_dr={"kind": "steps", "planned": True, "steps": steps})
-    needed = {host for step in params["steps"] for host in step["on"]}
+        steps = [{key: step[key] for key in ("name", "at", "verb")} for step in params["steps"] if step["at"]]
+        module.exit_json(changed=False, answers={}, lpse_dr={"kind": "steps", "planned": True, "steps": steps})
+    passwords = params["become_passwords"]
+    needed = sorted({host for step in params["steps"] for host in step["at"]})
+    chosen = {name: {**params["hosts"][name], "become_password": passwords.get(name)} for name in needed}
     report: Dict[str, Any] = {"kind": "steps", "fired": False, "undone": False, "steps": []}
+    nothing = {"fired": False, "undone": True, "open_ends": [], "failed_step": "", "answers": {}, "lpse_dr": report}
     try:
         announce = announcer(params["record_socket"])
-        passwords = params["become_passwords"]
-        chosen = {name: {**params["hosts"][name], "become_password": passwords.get(name)} for name in sorted(needed)}
-        connections = connect(chosen, params["operation"], params["lifetime_seconds"], params["best_effort"])
+        connections = connect(chosen, params["operation"], params["lifetime_seconds"])
     except StepError as failure:
-        module.fail_json(
-            msg=str(failure),
-            error=failure.error,
-            fired=False,
-            lost=failure.lost,
-            undone=True,
-            open_ends=[],
-            results={},
-            lpse_dr=report,
-        )
+        module.fail_json(msg=str(failure), error=failure.error, lost=failure.lost, **nothing)
     except OSError as error:
-        words = {
-            "id": "journal.unwritable",
-            "expected": "the run's recorder to answer",
-            "found": str(error),
-            "todo": "",
-            "data": {},
-        }
-        module.fail_json(
-            msg=str(error),
-            error=words,
-            fired=False,
-            lost=False,
-            undone=True,
-            open_ends=[],
-            results={},
-            lpse_dr=report,
-        )
+        module.fail_json(msg=str(error), error=unrecorded(str(error)), lost=False, **nothing)
     conductor = Conductor(connections, announce)
-    open_ends: List[Dict[str, Any]] = []
-    failure = None
+    # Whoever cancels a run before its point of no return gets back what was; after it there is only forward.
+    signal.signal(signal.SIGTERM, lambda _number, _frame: setattr(conductor, "cancelled", True))
     try:
-        if params["best_effort"]:
-            open_ends = conductor.play_best_effort(params["steps"])
-        else:
-            failure = conductor.play(params["steps"])
+        failure = conductor.play(params["steps"])
+        conductor.play_best_effort(params["finally_steps"])
     finally:
         for connection in connections.values():
             connection.close()
     report.update(fired=conductor.fired, steps=conductor.log)
     changed = any(entry["ok"] and entry["result"].get("changed") for entry in conductor.log)
+    answers = slim(conductor.results)
     if failure is None:
-        module.exit_json(
-            changed=changed,
-            fired=conductor.fired,
-            results=conductor.results,
-            open_ends=open_ends,
-            lpse_dr=report,
-        )
+        module.exit_json(changed=changed, fired=conductor.fired, answers=answers, lpse_dr=report)
     open_ends = failure.error.pop("undo", [])
     report["undone"] = not conductor.fired and not open_ends
     module.fail_json(
-        msg=str(failure), changed=changed, error=failure.error, failed_host=failure.host, lost=failure.lost, fired=conductor.fired,
-        undone=report["undone"], open_ends=open_ends, results=conductor.results, lpse_dr=report,
+        msg=str(failure), changed=changed, error=failure.error, lost=failure.lost, failed_step=conductor.failed_step,
+        fired=conductor.fired, undone=report["undone"], open_ends=open_ends, answers=answers, lpse_dr=report,
     )  # fmt: skip
 
 

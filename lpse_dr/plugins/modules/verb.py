@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.lpse_dr_host import everything  # noqa: F401 - so that Ansible packs all verbs
 from ansible.module_utils.lpse_dr_host.base import Context, VerbError
 from ansible.module_utils.lpse_dr_host.registry import READING, perform
 

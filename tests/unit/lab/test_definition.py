@@ -150,6 +150,7 @@ def test_docker_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_image_needs_disk_and_mmdebstrap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("lpse_dr.office.SYSTEM_STATE", tmp_path / "state")
     monkeypatch.setattr(docker, "run", lambda *words, **_: "" if words[0] == "image" else str(tmp_path))
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(LabError, match="mmdebstrap"):

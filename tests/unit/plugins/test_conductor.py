@@ -45,11 +45,11 @@ def agents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str
         connection.close()
 
 
-def step(path: Path, verb: str, on: list[str], **more: Any) -> dict[str, Any]:
+def step(path: Path, verb: str, at: list[str], **more: Any) -> dict[str, Any]:
     name = more.pop("name", verb)
     args = {"file": str(path), **more.pop("args", {})}
     undo = [{"verb": word, "args": {"file": str(path)}} for word in more.pop("undo", [])]
-    return {"name": name, "verb": verb, "on": on, "args": args, "undo": undo, "timeout_seconds": 5, **more}
+    return {"name": name, "verb": verb, "at": at, "args": args, "undo": undo, "timeout_seconds": 5, **more}
 
 
 def play(
@@ -134,6 +134,27 @@ def test_an_answer_that_does_not_come_is_a_lost_host(agents: dict[str, conductor
     _, failure, _ = play(agents, [slow])
     assert failure.lost
     assert failure.error["id"] == "host.lost"
+
+
+def test_steps_are_repeated_until_little_is_left_but_not_for_ever(
+    agents: dict[str, conductor.Connection], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    again = {"from": "changed", "above": {"value": 4}, "at_most": 3}
+    steps = [
+        step(log, "changed", ["a"]),
+        step(log, "pull", ["b"], args={"value": 5}, again=again),
+        step(log, "hold", ["a"]),
+    ]
+    _, failure, _ = play(agents, steps)
+    assert failure is None
+    assert log.read_text().splitlines() == ["changed@a", "pull@b"] * 4 + ["hold@a"]
+
+
+def test_a_record_counts_what_is_long() -> None:
+    assert conductor.slim({"paths": ["x"] * 9, "few": [1, 2], "sha256": {str(n): "h" for n in range(17)}}) == {
+        "paths": "9 entries", "few": [1, 2], "sha256": "17 entries",
+    }  # fmt: skip
 
 
 def test_best_effort_goes_on_and_names_what_is_open(agents: dict[str, conductor.Connection], tmp_path: Path) -> None:

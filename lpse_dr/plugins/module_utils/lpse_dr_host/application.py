@@ -74,8 +74,9 @@ def stop(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         os.makedirs(os.path.dirname(flag), exist_ok=True)
         write_atomic(flag, json.dumps({"at": now_iso(), "operation": ctx.operation}) + "\n")
     started = time.monotonic()
-    if not is_running(ctx):
-        return {"changed": not sticky, "seconds": 0.0}
+    # Clients wait while this runs: only a second stop is worth the question whether anything is left to stop.
+    if sticky and not is_running(ctx):
+        return {"changed": False, "seconds": 0.0}
     if _commands(ctx):
         run(_words(ctx, "application_stop_command"), ctx.remaining())
         gone = ctx.wait_for(lambda: _health(ctx, 0.5) == "unreachable", 0.02)

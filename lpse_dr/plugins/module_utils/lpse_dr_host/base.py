@@ -103,7 +103,9 @@ def run(
             "command.timeout", "%s to end within %.1f s" % (argv[0], timeout_seconds), "still running; ended"
         ) from None
     except OSError as error:
-        raise VerbError("command.missing", "%s to be startable" % argv[0], str(error), "install it on this host") from error
+        raise VerbError(
+            "command.missing", "%s to be startable" % argv[0], str(error), "install it on this host"
+        ) from error
     if check and done.returncode != 0:
         words = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()
         raise VerbError(

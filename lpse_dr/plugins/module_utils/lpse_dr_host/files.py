@@ -11,7 +11,7 @@ from typing import Any, Dict
 
 from . import files_place, host
 from .base import Context, Verb, VerbError, read_state, run, sync_folder, write_atomic
-from .files_place import HALT_FLAG, hash_file, only_one, own_folder, root_of, safe_paths
+from .files_place import HALT_FLAG, hash_all, only_one, own_folder, root_of, safe_paths
 from .files_stream import Stream
 from .files_sync import assert_not_halted, pull_everything
 from .files_watch import Watch
@@ -142,30 +142,34 @@ def pull(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """
     paths = safe_paths(ctx, args["paths"])
     if not paths:
-        return {"changed": False, "files": 0, "bytes": 0, "sha256": {}, "missing": []}
+        return {"changed": False, "files": 0, "bytes": 0, "seconds": 0.0, "sha256": {}, "missing": []}
+    started = time.monotonic()
     root = root_of(ctx)
     if (read_state()["epoch"] or {}).get("site") in (None, ctx.site):
         raise VerbError("files.not_standby", "the standby site", "this site is not known to be one", "lpse-dr status")
     assert_not_halted()
     with _stream(ctx) as stream, only_one(ctx):
         stream.fetch(root, paths, ctx.remaining())
-    hashes: Dict[str, str] = {}
-    size = 0
-    for path in paths:
-        found = hash_file(os.path.join(root, path), durable=True)
-        if found is not None:
-            hashes[path] = found
-            size += os.path.getsize(os.path.join(root, path))
+    found = hash_all(root, paths, durable=True)
+    hashes = {path: value for path, value in found.items() if value is not None}
+    size = sum(os.path.getsize(os.path.join(root, path)) for path in hashes)
     for folder in {os.path.dirname(os.path.join(root, path)) for path in hashes}:
         sync_folder(folder)
     missing = [path for path in paths if path not in hashes and not os.path.islink(os.path.join(root, path))]
-    return {"changed": bool(hashes), "files": len(hashes), "bytes": size, "sha256": hashes, "missing": missing}
+    return {
+        "changed": bool(hashes),
+        "files": len(hashes),
+        "bytes": size,
+        "seconds": round(time.monotonic() - started, 3),
+        "sha256": hashes,
+        "missing": missing,
+    }
 
 
 def hashes(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Return {sha256: {path: hex}} of the named documents that exist here."""
     root = root_of(ctx)
-    found = {path: hash_file(os.path.join(root, path)) for path in safe_paths(ctx, args["paths"])}
+    found = hash_all(root, safe_paths(ctx, args["paths"]))
     return {"changed": False, "sha256": {path: value for path, value in found.items() if value is not None}}
 
 
@@ -173,11 +177,12 @@ def confirm(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Prove that this side holds the same content. VerbError ``files.hash_differs`` names what it does not."""
     root = root_of(ctx)
     wanted: Dict[str, str] = args["sha256"]
-    wrong = []
-    for path, value in wanted.items():
-        found = hash_file(os.path.join(root, path))
-        if found != value:
-            wrong.append({"path": path, "expected": value, "found": found})
+    found = hash_all(root, list(wanted))
+    wrong = [
+        {"path": path, "expected": value, "found": found[path]}
+        for path, value in wanted.items()
+        if found[path] != value
+    ]
     if wrong:
         names = ", ".join(str(item["path"]) for item in wrong[:3])
         raise VerbError(

@@ -46,6 +46,8 @@ class Stream:
         self._ssh = [
             "ssh", "-T", "-oBatchMode=yes", "-oConnectTimeout=%d" % connect_seconds, "-oStrictHostKeyChecking=yes",
             "-oIdentitiesOnly=yes", "-oServerAliveInterval=2", "-oServerAliveCountMax=2", "-oLogLevel=ERROR",
+            # Where the processor has AES built in, this costs half of OpenSSH's first choice.
+            "-c", "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com",
             "-oUserKnownHostsFile=%s" % config["files_known_hosts"], "-oGlobalKnownHostsFile=/dev/null",
             "-i", config["files_key"], "-S", self._socket,
         ]  # fmt: skip

@@ -14,6 +14,7 @@ from .files_place import (
     assert_current_peer,
     assert_standby,
     excluded,
+    flush_all,
     hash_file,
     only_one,
     own_folder,
@@ -93,16 +94,9 @@ def _differs(ctx: Context, item: Item) -> bool:
 
 def _make_durable(root: str, items: List[Item]) -> None:
     """Write what arrived, and the names of it, to disk: after this call it may be relied on."""
-    folders = {os.path.dirname(os.path.join(root, item.path)) for item in items}
-    for item in items:
-        path = os.path.join(root, item.path)
-        if item.code[1] == "f" and os.path.isfile(path):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-    for folder in folders:
+    paths = [os.path.join(root, item.path) for item in items]
+    flush_all(paths)
+    for folder in {os.path.dirname(path) for path in paths}:
         if os.path.isdir(folder):
             sync_folder(folder)
 

@@ -17,6 +17,8 @@ SET ROLE epns;
 CREATE TABLE bid (
     id uuid PRIMARY KEY, tender text, vendor text, path text, size bigint, sha256 text, submitted_at timestamptz
 );
+-- One row a pooled connection: the proof that each of them can write.
+CREATE TABLE lpse_dr_prove (connection int PRIMARY KEY, at timestamptz NOT NULL);
 \connect epns_latihan
 SET ROLE epns;
 CREATE TABLE bid (

@@ -1,0 +1,59 @@
+"""From a failed task to what the verdict needs to know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def lpse_dr_outcome(result: dict[str, Any], task: str, moved: dict[str, Any]) -> dict[str, Any]:
+    """Return {reread, fired, changed, error, lost, open_ends, task} for a failed task of a site operation.
+
+    ``moved`` is what the conductor returned where a later task failed. ``reread`` is false where no host can have
+    been changed: a guard said no, a host was not reached, or one refused the claim.
+    """
+    refused = result.get("refused") or []
+    if refused:
+        error = {key: refused[0].get(key) for key in ("guard_id", "host", "expected", "found", "todo", "data")}
+        error["id"] = error.pop("guard_id")
+    else:
+        unknown = {
+            "id": "run.failed",
+            "expected": task,
+            "found": str(result.get("msg")),
+            "todo": "lpse-dr status",
+            "data": {},
+        }
+        error = dict(result.get("error") or unknown)
+    untouched = bool(refused) or task.startswith("Guard") or result.get("failed_step") in ("", "claim")
+    return {
+        "reread": not untouched,
+        "fired": bool(result.get("fired") or moved.get("fired")),
+        "changed": not untouched,
+        "error": error,
+        "refused": refused,
+        "lost": bool(result.get("lost")),
+        "open_ends": result.get("open_ends") or [],
+        "task": task,
+    }
+
+
+def lpse_dr_become_passwords(conduct: dict[str, Any]) -> dict[str, str]:
+    """Return the sudo passwords by host; a parameter of their own, since all of it is hidden in results."""
+    return {host: str(values["become_password"]) for host, values in conduct.items() if values.get("become_password")}
+
+
+def lpse_dr_largest(answers: dict[str, dict[str, Any]], key: str) -> float:
+    """Return the largest figure of one name in the hosts' answers; 0 where none gave it."""
+    return max((float(answer.get(key) or 0) for answer in answers.values()), default=0.0)
+
+
+class FilterModule:
+    """Ansible finds filters by this name."""
+
+    def filters(self) -> dict[str, Any]:
+        """Return the filters of this file."""
+        return {
+            "lpse_dr_become_passwords": lpse_dr_become_passwords,
+            "lpse_dr_largest": lpse_dr_largest,
+            "lpse_dr_outcome": lpse_dr_outcome,
+        }
