@@ -5,7 +5,7 @@
 --   http-request lua.lpse_dr_gate              sets txn.lpse_dr_site: a site's name, or "maintenance"
 --
 -- The map has the keys state, target, epoch, hold_until (Unix seconds), operation, and of a switch that is
--- under way prepared and prepared_epoch. It is changed over the runtime socket; its file, which is always
+-- under way prepared and prepared_epoch; pace and pace_until slow uploads down, see paced(). It is changed over the runtime socket; its file, which is always
 -- written first, is what a restart begins with.
 --
 --   open         go on to `target`
@@ -199,7 +199,22 @@ local function choose()
     return "maintenance"
 end
 
+-- While documents are being copied ahead of a switch, uploads are let in one after the other, `pace` a second, so that
+-- the copying can catch up with them. Ends by itself at `pace_until`. Pages are never slowed down.
+local next_upload = 0
+
+local function paced(txn)
+    local pace = tonumber(get("pace")) or 0
+    if pace <= 0 or now() >= (tonumber(get("pace_until")) or 0) or get("state") ~= "open" then return end
+    local method = txn.f:method()
+    if method ~= "POST" and method ~= "PUT" then return end
+    local mine = math.max(now(), next_upload)
+    next_upload = mine + 1 / pace
+    while now() < mine and get("state") == "open" and (tonumber(get("pace")) or 0) > 0 do core.msleep(5) end
+end
+
 core.register_action("lpse_dr_gate", { "http-req" }, function(txn)
+    paced(txn)
     local where = choose()
     while not where do
         core.msleep(5)

@@ -106,6 +106,15 @@ def hold(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     return {"changed": True, "hold_until": int(news["hold_until"])}
 
 
+def pace(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
+    """Let no more than ``per_second`` uploads begin, for ``seconds`` at most, so that copying catches up with them.
+
+    ``per_second`` 0 ends it. Downloads and pages are not touched; an upload that has begun is not either.
+    """
+    news = {"pace": str(int(args["per_second"])), "pace_until": "%d" % int(time.time() + float(args.get("seconds") or 0))}
+    return {"changed": _choose(ctx, Gateway(ctx), news)}
+
+
 def release(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Lead clients, the held ones first, to ``site`` of ``epoch``. Refused towards an epoch older than the known one."""
     gateway = Gateway(ctx)
@@ -129,7 +138,7 @@ def release(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         )
     # Whoever releases has proven that the site serves; the next health check is too far away to wait for.
     gateway.believe_up(site, min(2.0, max(0.1, ctx.remaining())))
-    news = {"target": site, "epoch": str(epoch), "prepared": "-", "prepared_epoch": "0", "state": "open"}
+    news = {"target": site, "epoch": str(epoch), "prepared": "-", "prepared_epoch": "0", "pace": "0", "state": "open"}
     return {"changed": _choose(ctx, gateway, news), "target": site, "epoch": epoch}
 
 
@@ -270,6 +279,7 @@ def _expires_in(site: str) -> float:
 VERBS: Dict[str, Verb] = {
     "status": status,
     "hold": hold,
+    "pace": pace,
     "release": release,
     "maintenance": maintenance,
     "await_drained": await_drained,

@@ -12,7 +12,7 @@ from .base import Context, VerbError, write_atomic
 
 # In this order they are handed to the running process: the state last, so that whoever reads the new
 # state also reads what belongs to it.
-KEYS = ("target", "epoch", "prepared", "prepared_epoch", "hold_until", "operation", "state")
+KEYS = ("target", "epoch", "prepared", "prepared_epoch", "hold_until", "pace", "pace_until", "operation", "state")
 STATES = ("open", "hold", "maintenance")
 VALUE = re.compile(r"[A-Za-z0-9_.:-]+")
 UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -107,7 +107,7 @@ class Gateway:
         lines = self.ask(["show stat -1 4 -1"], seconds).splitlines()
         names = lines[0].lstrip("# ").split(",") if lines else []
         for line in lines[1:]:
-            row = dict(zip(names, line.split(",")))  # noqa: B905 - strict= needs Python 3.10
+            row = dict(zip(names, line.split(",")))
             if row.get("pxname") in found and row.get("svname") == self.server:
                 found[row["pxname"]] = "UP" if row.get("status", "").startswith("UP") else "DOWN"
         return found
