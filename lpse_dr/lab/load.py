@@ -148,7 +148,18 @@ class LoadSession:
         inside = self._inside
         # Vendors have computers of their own; here they share two cores with both sites and the jump host, and
         # must not take these from them.
-        command = ["docker", "exec", self.vendor.container, "nice", "-n", "10", "python3", "-u", f"{inside}/load.py", *self._options]
+        command = [
+            "docker",
+            "exec",
+            self.vendor.container,
+            "nice",
+            "-n",
+            "10",
+            "python3",
+            "-u",
+            f"{inside}/load.py",
+            *self._options,
+        ]
         command += ["--out", f"{inside}/load.jsonl", "--summary", f"{inside}/summary.json"]
         command += ["--pidfile", f"{inside}/load.pid"]
         with (self.folder / "progress.jsonl").open("wb") as out, (self.folder / "load.err").open("wb") as err:

@@ -71,7 +71,20 @@ def measure(
 
     ``around_seconds`` of load run before the command begins and after it has ended.
     """
-    argv = command(lab, "--output", "json", "switchover", "--from", source, "--to", target, "--yes", "--reason", "trial", *options)
+    argv = command(
+        lab,
+        "--output",
+        "json",
+        "switchover",
+        "--from",
+        source,
+        "--to",
+        target,
+        "--yes",
+        "--reason",
+        "trial",
+        *options,
+    )
     ceiling = around_seconds * 2 + 300
     session = LoadSession(
         lab,
@@ -84,7 +97,11 @@ def measure(
         time.sleep(around_seconds)
         started = time.monotonic()
         done = subprocess.run(
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=None if show_progress else subprocess.PIPE, text=True
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=None if show_progress else subprocess.PIPE,
+            text=True,
         )
         seconds = time.monotonic() - started
         time.sleep(around_seconds)
@@ -94,5 +111,7 @@ def measure(
     try:
         envelope = json.loads(lines[-1])
     except (IndexError, ValueError) as error:
-        raise LabError("The switch-over did not answer with JSON.", detail=(done.stderr or done.stdout)[-2000:]) from error
+        raise LabError(
+            "The switch-over did not answer with JSON.", detail=(done.stderr or done.stdout)[-2000:]
+        ) from error
     return Trial(envelope, done.returncode, seconds, result, audit(lab, result.folder))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lpse_dr.lab import manage
+from lpse_dr.lab.audit import site_states
 from lpse_dr.lab.model import Lab
 
 NAME = "e2e"
@@ -34,7 +35,12 @@ def lpse_dr(*words: str, timeout: float = 180) -> Answer:
     program = Path(sys.executable).parent / "lpse-dr"
     environment = {**os.environ, "LPSE_DR_OFFICE": ""}
     done = subprocess.run(
-        [str(program), *words], capture_output=True, text=True, timeout=timeout, stdin=subprocess.DEVNULL, env=environment
+        [str(program), *words],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        stdin=subprocess.DEVNULL,
+        env=environment,
     )
     lines = done.stdout.strip().splitlines()
     envelope = json.loads(lines[-1]) if "json" in words and lines else {}
@@ -46,3 +52,16 @@ def lab() -> Iterator[Lab]:
     """Two healthy sites, pdc active."""
     yield manage.up(NAME, lambda line: None)
     manage.down(NAME, lambda line: None)
+
+
+def other(site: str) -> str:
+    """Return the site that is not this one."""
+    return "drc" if site == "pdc" else "pdc"
+
+
+@pytest.fixture
+def active(lab: Lab) -> str:
+    """The site that is writable now; tests leave the lab healthy, whichever way round."""
+    found = [site for site, state in site_states(lab).items() if state == "writable"]
+    assert len(found) == 1, f"an earlier test left the lab with writable sites {found}"
+    return found[0]

@@ -6,6 +6,7 @@ therefore decides whether a step begins at all (``before``) or is under way when
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -13,9 +14,10 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lpse_dr.content import content_root
 from lpse_dr.lab.model import Lab
@@ -56,53 +58,122 @@ def kill_tree(process: subprocess.Popen[str]) -> None:
 def playbook_argv(lab: Lab, name: str, extra: dict[str, Any]) -> list[str]:
     """Return the plain ansible-playbook command for an operation on a lab."""
     program = str(Path(sys.executable).parent / "ansible-playbook")
-    argv = [program, "-i", str(lab.inventory), str(content_root() / "playbooks" / f"{name}.yml"), "-e", json.dumps(extra)]
+    argv = [
+        program,
+        "-i",
+        str(lab.inventory),
+        str(content_root() / "playbooks" / f"{name}.yml"),
+        "-e",
+        json.dumps(extra),
+    ]
     password = lab.office / "vault_password"
     return [*argv, "--vault-password-file", str(password)] if password.exists() else argv
 
 
-def run_and_kill(lab: Lab, extra: dict[str, Any], step: str, moment: str) -> list[str]:
-    """Run the switch-over and kill it at ``step``; return the steps that were announced before it.
+def play(lab: Lab, name: str, extra: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run plain ansible-playbook to its end."""
+    return subprocess.run(
+        playbook_argv(lab, name, extra),
+        capture_output=True,
+        text=True,
+        cwd=content_root(),
+        env=_environment(),
+        check=False,
+    )
 
-    AssertionError when the run ended without ever coming to the step: then the test tested nothing.
-    """
-    seen: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="lpse-dr-test-") as folder, socket.socket(socket.AF_UNIX) as server:
-        path = f"{folder}/record.sock"
-        server.bind(path)
-        server.listen()
-        server.settimeout(0.2)
-        log = Path(folder, "log")
-        with log.open("w") as stream:
-            process = subprocess.Popen(
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "ANSIBLE_CONFIG": str(content_root() / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}
+
+
+class Stopped:
+    """A switch-over that waits at a step, because this test has not answered it yet."""
+
+    def __init__(self, lab: Lab, extra: dict[str, Any], step: str) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="lpse-dr-test-")
+        self._log = Path(self._folder.name, "log")
+        self._server = socket.socket(socket.AF_UNIX)
+        path = f"{self._folder.name}/record.sock"
+        self._server.bind(path)
+        self._server.listen()
+        self._server.settimeout(0.2)
+        self.seen: list[str] = []
+        with self._log.open("w") as stream:
+            self.process = subprocess.Popen(
                 playbook_argv(lab, "switchover", {**extra, "lpse_dr_record_socket": path}),
-                stdout=stream, stderr=stream, text=True, start_new_session=True, cwd=content_root(),
-                env={**os.environ, "ANSIBLE_CONFIG": str(content_root() / "ansible.cfg")},
+                stdout=stream, stderr=stream, text=True, start_new_session=True, cwd=content_root(), env=_environment(),
             )  # fmt: skip
         try:
-            while True:
-                try:
-                    channel, _ = server.accept()
-                except TimeoutError:
-                    assert process.poll() is None, f"ended before step {step}: {log.read_text()[-3000:]}"
-                    continue
-                if _serve(channel, step, moment, seen):
-                    return seen
-        finally:
-            kill_tree(process)
+            self._channel = self._await(step)
+        except BaseException:
+            kill_tree(self.process)
+            self._server.close()
+            self._folder.cleanup()
+            raise
+
+    def _await(self, step: str) -> socket.socket:
+        while True:
+            try:
+                channel, _ = self._server.accept()
+            except TimeoutError:
+                # A run that never comes to the step would leave the test with nothing tested.
+                assert self.process.poll() is None, f"ended before step {step}: {self.output()[-3000:]}"
+                continue
+            buffer = b""
+            while data := channel.recv(65536):
+                *lines, buffer = (buffer + data).split(b"\n")
+                for line in lines:
+                    event = json.loads(line)
+                    if event["kind"] == "progress":
+                        self.seen.append(event["step"])
+                        if event["step"] == step:
+                            return channel
+                    channel.sendall(b"ok\n")
+
+    def go_on(self) -> None:
+        """Let the step begin, and all that follow."""
+        self._channel.sendall(b"ok\n")
+        threading.Thread(target=self._answer, daemon=True).start()
+
+    def _answer(self) -> None:
+        with contextlib.suppress(OSError):
+            while data := self._channel.recv(65536):
+                self._channel.sendall(b"ok\n" * data.count(b"\n"))
+
+    def freeze(self) -> None:
+        """Stop the whole tree where it stands."""
+        self._tree = children_of(self.process.pid)
+        for pid in self._tree:
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let the frozen tree run, and answer what it asks."""
+        for pid in self._tree:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        self.go_on()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        kill_tree(self.process)
+        self._channel.close()
+        self._server.close()
+        self._folder.cleanup()
+
+    def wait(self) -> int:
+        """Return the exit code once it has ended."""
+        return self.process.wait(180)
+
+    def output(self) -> str:
+        """Return what ansible-playbook printed so far."""
+        return self._log.read_text()
 
 
-def _serve(channel: socket.socket, step: str, moment: str, seen: list[str]) -> bool:
-    """Answer one conductor; True when the step was reached and it is time to kill."""
-    with channel, channel.makefile("r") as lines:
-        for line in lines:
-            event = json.loads(line)
-            if event["kind"] == "progress":
-                seen.append(event["step"])
-                if event["step"] == step:
-                    if moment == "during":
-                        channel.sendall(b"ok\n")
-                        time.sleep(0.03)
-                    return True
-            channel.sendall(b"ok\n")
-    return False
+def run_and_kill(lab: Lab, extra: dict[str, Any], step: str, moment: str) -> None:
+    """Run the switch-over and kill its whole tree when ``step`` is about to begin, or ``during`` it."""
+    with Stopped(lab, extra, step) as run:
+        if moment == "during":
+            run.go_on()
+            time.sleep(0.03)

@@ -112,9 +112,9 @@ def _tell(context: Context, watched: Watched) -> Answer:
             hosts = step.get("host") or ", ".join(step.get("at") or [])
             context.screen.line(f"{number:>3}. {step.get('name')}  {hosts}  {step.get('verb')}")
     # What the run read at its end is believed; where it read nothing, look now: reality outranks the plan.
-    refused = watched.result.get("verdict") == "REFUSED"
+    untouched = plan or not watched.result.get("changed", True)
     view = view_of(context.office, watched.readings)
-    if not (watched.after or refused or plan):
+    if not (watched.after or untouched):
         try:
             view, _watched = look(context)
         except (LpseDrError, DetachedRunError) as error:

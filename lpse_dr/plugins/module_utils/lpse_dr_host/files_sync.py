@@ -36,9 +36,10 @@ def pull_everything(ctx: Context, stream: Stream, wait: bool = True) -> Dict[str
     with only_one(ctx, wait):
         record = read_record()
         note: Dict[str, Any] = {"at": at, "ok": False, "source": stream.peer, "files": 0, "bytes": 0}
+        # A refusal on this side is no pull, and leaves the record of the last one as it is.
+        assert_not_halted()
+        own = assert_standby(ctx)
         try:
-            assert_not_halted()
-            own = assert_standby(ctx)
             assert_current_peer(stream.read_site(ctx.remaining()), own)
             items = stream.compare(root, ctx.remaining())
             new = [item for item in items if _is_new(ctx, item)]

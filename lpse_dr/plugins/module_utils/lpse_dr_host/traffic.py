@@ -111,7 +111,10 @@ def pace(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 
     ``per_second`` 0 ends it. Downloads and pages are not touched; an upload that has begun is not either.
     """
-    news = {"pace": str(int(args["per_second"])), "pace_until": "%d" % int(time.time() + float(args.get("seconds") or 0))}
+    news = {
+        "pace": str(int(args["per_second"])),
+        "pace_until": "%d" % int(time.time() + float(args.get("seconds") or 0)),
+    }
     return {"changed": _choose(ctx, Gateway(ctx), news)}
 
 
