@@ -120,7 +120,7 @@ def _tell(context: Context, watched: Watched) -> Answer:
         except (LpseDrError, DetachedRunError) as error:
             # Whatever this look came to, the verdict of the run must be told.
             context.screen.say(_("The sites could not be read afterwards: {error}").format(error=error))
-    if not (refused or plan):
+    if not untouched:
         context.screen.line(_("after:"))
         show_sites(context, view)
         for note in warnings(view):

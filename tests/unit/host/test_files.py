@@ -181,6 +181,21 @@ def test_an_open_connection_is_used_again(pair: Pair) -> None:
     assert pair.memory["files.stream"] is stream
 
 
+def test_what_was_made_ready_is_used_and_one_that_died_is_no_loss(pair: Pair) -> None:
+    pair.call("open")
+    stream = pair.memory["files.stream"]
+    for number, dies in enumerate((False, True)):
+        put(pair.peer, f"{number}.bid", b"x")
+        ready = stream._prepared[1]
+        if dies:
+            ready.kill()
+        assert pair.call("pull", paths=[f"{number}.bid"])["files"] == 1
+        assert ready.poll() is not None
+    put(pair.peer, "2.bid", b"x")
+    assert pair.call("pull", paths=["2.bid"], last=True)["files"] == 1
+    assert stream._prepared is None
+
+
 def test_a_marker_travels_with_a_pass(pair: Pair) -> None:
     markers = pair.peer / ".lpse-dr/markers"
     markers.mkdir(parents=True)

@@ -106,7 +106,12 @@ def start(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         return {"changed": True}
     if unit_state(ctx).get("ActiveState") == "active":
         return {"changed": sticky}
-    run(["systemctl", "start", ctx.config["application_unit"]], ctx.remaining())
+    words = ["systemctl", "start", ctx.config["application_unit"]]
+    if run(words, ctx.remaining(), check=False).returncode != 0:
+        # Several starts within seconds, as tries and their undoing make them, end in systemd's limit. It is
+        # there against crash loops; here a person has asked.
+        run(["systemctl", "reset-failed", ctx.config["application_unit"]], ctx.remaining(), check=False)
+        run(words, ctx.remaining())
     shown = unit_state(ctx)
     if shown.get("ActiveState") not in ("active", "activating"):
         # A unit whose condition refuses a start lets systemctl succeed.

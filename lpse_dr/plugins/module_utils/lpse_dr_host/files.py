@@ -80,6 +80,7 @@ def open_stream(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     stream = Stream(ctx)
     try:
         files_place.assert_current_peer(stream.read_site(ctx.remaining()), own)
+        stream.prepare(root_of(ctx))
     except BaseException:
         stream.close()
         raise
@@ -137,6 +138,7 @@ def changed(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 def pull(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Fetch the named documents; {files, bytes, sha256, missing}. They are on disk when this returns.
 
+    ``last`` says that no further pull is near, so that nothing is made ready for one.
     ``missing`` are names that the peer no longer has; whether one of them should be there is what
     ``confirm`` proves with the peer's own hashes.
     """
@@ -155,6 +157,9 @@ def pull(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     size = sum(os.path.getsize(os.path.join(root, path)) for path in hashes)
     for folder in {os.path.dirname(os.path.join(root, path)) for path in hashes}:
         sync_folder(folder)
+    kept = ctx.memory.get(STREAM)
+    if isinstance(kept, Stream) and kept.alive() and not args.get("last"):
+        kept.prepare(root)
     missing = [path for path in paths if path not in hashes and not os.path.islink(os.path.join(root, path))]
     return {
         "changed": bool(hashes),

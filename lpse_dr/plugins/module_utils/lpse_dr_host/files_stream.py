@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .base import Context, VerbError
 from .files_place import OWN_FOLDER
@@ -52,6 +52,7 @@ class Stream:
             "-i", config["files_key"], "-S", self._socket,
         ]  # fmt: skip
         self._master: Optional["subprocess.Popen[bytes]"] = None
+        self._prepared: Optional[Tuple[str, "subprocess.Popen[bytes]"]] = None
         try:
             self._connect(min(ctx.remaining(), connect_seconds + 1.0))
         except BaseException:
@@ -96,6 +97,7 @@ class Stream:
 
     def close(self) -> None:
         """End the connection and remove what it needed."""
+        self._discard()
         if self._master is not None:
             with contextlib.suppress(OSError):
                 self._master.terminate()
@@ -113,8 +115,11 @@ class Stream:
         peer does not have is passed over; the caller looks at what has arrived. VerbError
         ``files.rsync_failed`` otherwise, never a part taken for the whole.
         """
+        return self._finish(self._start(options, target, paths is not None), seconds, paths)
+
+    def _start(self, options: List[str], target: str, by_list: bool) -> "subprocess.Popen[bytes]":
         argv = ["rsync", "-lptgo", "-O", "--no-motd", "--timeout=%d" % self._stall_seconds, *options]
-        if paths is not None:
+        if by_list:
             argv += ["--files-from=-", "--from0", "--ignore-missing-args"]
         argv += [
             "-e",
@@ -122,32 +127,47 @@ class Stream:
             "%s:/" % self.peer,
             target.rstrip("/") + "/",
         ]
-        listed = b"" if paths is None else b"\0".join(os.fsencode(path) for path in paths) + b"\0"
         try:
-            done = subprocess.run(
+            return subprocess.Popen(
                 argv,
-                input=listed,
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                timeout=max(0.05, seconds),
                 env={**os.environ, "LC_ALL": "C"},
             )
+        except OSError as error:
+            raise VerbError("command.missing", "rsync to be startable", str(error), "install rsync") from error
+
+    def _finish(self, started: "subprocess.Popen[bytes]", seconds: float, paths: Optional[List[str]]) -> bytes:
+        listed = b"" if paths is None else b"\0".join(os.fsencode(path) for path in paths) + b"\0"
+        try:
+            printed, said = started.communicate(listed, max(0.05, seconds))
         except subprocess.TimeoutExpired as error:
+            _end(started)
             raise VerbError(
                 "files.rsync_failed", "rsync to end within %.1f s" % seconds, "still running; ended"
             ) from error
-        except OSError as error:
-            raise VerbError("command.missing", "rsync to be startable", str(error), "install rsync") from error
         # 24: a file vanished while it was looked at; a name that is gone is nothing to copy.
-        if done.returncode not in (0, 24):
-            words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        if started.returncode not in (0, 24):
+            words = said.decode("utf-8", "replace").strip().splitlines()
             raise VerbError(
                 "files.rsync_failed",
                 "rsync from %s to succeed" % self.peer,
-                "exit %d: %s" % (done.returncode, words[0] if words else "no message"),
+                "exit %d: %s" % (started.returncode, words[0] if words else "no message"),
                 "lpse-dr files status",
             )
-        return done.stdout
+        return printed
+
+    def prepare(self, root: str) -> None:
+        """Start the next ``fetch`` into ``root`` now: both ends then wait for nothing but the names."""
+        if self._prepared is None or self._prepared[0] != root or self._prepared[1].poll() is not None:
+            self._discard()
+            self._prepared = (root, self._start(["--ignore-existing"], root, True))
+
+    def _discard(self) -> None:
+        if self._prepared is not None:
+            _end(self._prepared[1])
+            self._prepared = None
 
     def filters(self) -> List[str]:
         """Return what keeps unfinished documents and the tool's own files out of a whole-tree pass."""
@@ -169,7 +189,15 @@ class Stream:
 
     def fetch(self, root: str, paths: List[str], seconds: float) -> None:
         """Bring documents that are not here yet. One that is here is never touched, whatever it holds."""
-        self.rsync(["--ignore-existing"], root, seconds, paths)
+        deadline = time.monotonic() + seconds
+        if self._prepared is not None and self._prepared[0] == root:
+            started, self._prepared = self._prepared[1], None
+            # One that has waited for longer than the other end does is gone; what it did not bring, the next does.
+            with contextlib.suppress(VerbError, OSError):
+                self._finish(started, seconds, paths)
+                return
+            _end(started)
+        self.rsync(["--ignore-existing"], root, deadline - time.monotonic(), paths)
 
     def read_site(self, seconds: float) -> Optional[Dict[str, Any]]:
         """Return what the peer publishes about itself, None when it publishes nothing that can be read."""
@@ -182,6 +210,17 @@ class Stream:
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a command, and leave neither a zombie nor an open pipe."""
+    with contextlib.suppress(OSError):
+        process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout, process.stderr):
+        if pipe is not None:
+            with contextlib.suppress(OSError):
+                pipe.close()
 
 
 def parse_item(line: bytes) -> Optional[Item]:
