@@ -31,7 +31,7 @@ class CatalogueHook(BuildHookInterface):  # type: ignore[misc] # hatchling ships
 
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - hatchling's signature
         """Compile below the root of the build."""
         compile_catalogues(Path(self.root))
 

@@ -66,7 +66,9 @@ def main() -> int:
         return 130
     finally:
         if options.keep:
-            say(f"the lab stays up: .venv/bin/lpse-dr --lab {NAME} status; remove it: .venv/bin/lpse-dr lab down --name {NAME}")
+            say(
+                f"the lab stays up: .venv/bin/lpse-dr --lab {NAME} status; remove it: .venv/bin/lpse-dr lab down --name {NAME}"
+            )
         else:
             manage.down(NAME, say)
 

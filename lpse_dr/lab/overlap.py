@@ -12,13 +12,15 @@ evidence between them that the site was not writable. Evidence is `readonly` or 
 whole duration, because the site counts as writable throughout. Any other outcome is known only at
 the moment it ended.
 
-*Bridged*: a stretch that would be blind, but is at most 250 ms long, lies between two samples that say
+*Bridged*: a stretch that would be blind, but is at most 500 ms long, lies between two samples that say
 the same, and PostgreSQL's own log of that site, which names every start, stop and promotion, has no
 such line in it. A busy machine makes these: nobody woke the probe. They are reported apart and are
 not blind, because the second witness saw what the probe did not.
 
 *Database outage*: the longest time between two consecutive acknowledgements, whichever sites gave
-them; what is still missing at the end of the window counts too.
+them; what is still missing at the end of the window counts too. Where the one before it and the one
+after it are of two sites, it is the outage of a switch-over, and declared by itself: nobody had a write
+acknowledged in it, so a probe that sees less there hides no second writable site.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from ..errors import LpseDrError
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
 BLIND_LIMIT = 50 * MILLISECOND
-BRIDGE_LIMIT = 250 * MILLISECOND
+BRIDGE_LIMIT = 500 * MILLISECOND
 # A line of PostgreSQL's log is written a moment after the fact, and its time is cut to the millisecond.
 TOLERANCE = 50 * MILLISECOND
 FEWEST_SAMPLES = 20
@@ -192,8 +194,8 @@ def _bridges(gap: Span, before: str, after: str, log_moments: Sequence[int] | No
 
 def longest_silence(
     samples: Mapping[str, Sequence[Sample]], window: Span
-) -> tuple[float, str | None, str | None] | None:
-    """Return (seconds, site before, site after) of the longest time without an acknowledgement, or None.
+) -> tuple[Span, str | None, str | None] | None:
+    """Return (span, site before, site after) of the longest time without an acknowledgement, or None.
 
     None: not one write was acknowledged. A silence that touches the window counts whole, so that an outage
     which began before it is not shortened. A site of None is the window's own end.
@@ -209,12 +211,11 @@ def longest_silence(
     if ends[-1][0] < window.end:
         ends.append((window.end, None))
     silences = [
-        (after - before, site_before, site_after)
+        (Span(before, after), site_before, site_after)
         for (before, site_before), (after, site_after) in itertools.pairwise(ends)
         if after >= window.start and before <= window.end
     ]
-    longest = max(silences, key=lambda silence: silence[0], default=(0, None, None))
-    return longest[0] / SECOND, longest[1], longest[2]
+    return max(silences, key=lambda silence: silence[0].length, default=(Span(window.start, window.start), None, None))
 
 
 def report(
@@ -233,6 +234,10 @@ def report(
         problems.append(f"probes of two sites are needed, there are {len(samples)}")
     if window.length <= 0:
         problems.append("the window of the load is empty")
+    silence = longest_silence(samples, window)
+    if silence is not None and silence[1] and silence[2] and silence[1] != silence[2]:
+        moved = Span(silence[0].start - TOLERANCE, silence[0].end + TOLERANCE)
+        outages = [*outages, Outage(moved)]
     blind = bridged = 0
     counts = {}
     for site, own in sorted(samples.items()):
@@ -252,7 +257,6 @@ def report(
     both = sum(overlap(a, b) for a, b in itertools.combinations(spans, 2))
     if both:
         problems.append(f"two sites were writable for {both / MILLISECOND:.1f} ms")
-    silence = longest_silence(samples, window)
     if silence is None:
         problems.append("no probe had a write acknowledged")
     return WriteReport(
@@ -261,7 +265,7 @@ def report(
         bridged_milliseconds=round(bridged / MILLISECOND, 3),
         samples=sum(counts.values()),
         samples_by_site=counts,
-        database_outage_seconds=None if silence is None else round(silence[0], 4),
+        database_outage_seconds=None if silence is None else round(silence[0].length / SECOND, 4),
         outage_from=silence[1] if silence else None,
         outage_to=silence[2] if silence else None,
         problems=tuple(problems),

@@ -17,7 +17,7 @@ from lpse_dr.lab import manage
 from lpse_dr.lab.audit import site_states
 from lpse_dr.lab.model import Lab
 
-NAME = "e2e"
+NAME = os.environ.get("LPSE_DR_TEST_LAB", "e2e")
 
 
 @dataclass(frozen=True)

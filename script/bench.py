@@ -1,0 +1,243 @@
+"""The figures of docs/PERFORMANCE.md. Called by script/bench.
+
+Everything is measured in one run on one machine, so that ratios hold whatever the machine: under load and idle, the
+wrapper beside plain ansible-playbook, and beside both a floor made by hand, which stops and promotes over connections
+that are open and proves nothing but the control file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lpse_dr.content import content_root
+from lpse_dr.errors import LpseDrError
+from lpse_dr.lab import manage, power
+from lpse_dr.lab.audit import audit, site_states
+from lpse_dr.lab.load import LoadSession
+from lpse_dr.lab.model import Lab
+from lpse_dr.lab.trial import Trial, command, measure
+
+NAME = "bench"
+SITES = ("pdc", "drc")
+SQL = "psql -XAtqd postgres -c"
+DATA = "/var/lib/postgresql/15/main"
+
+
+def timed(argv: Sequence[str], accepted: tuple[int, ...] = (0,)) -> float:
+    """Return the seconds that a command took. LpseDrError unless it ended as accepted."""
+    started = time.monotonic()
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(content_root() / "ansible.cfg")}
+    done = subprocess.run(
+        argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, env=environment, cwd=content_root()
+    )
+    if done.returncode not in accepted:
+        raise LpseDrError(f"{argv[0]} ended with {done.returncode}.", detail=(done.stdout + done.stderr)[-2000:])
+    return time.monotonic() - started
+
+
+def other(site: str) -> str:
+    """Return the site that is not this one."""
+    return SITES[1 - SITES.index(site)]
+
+
+def active(lab: Lab) -> str:
+    """Return the one writable site. LpseDrError where there is not exactly one."""
+    found = [site for site, state in site_states(lab).items() if state == "writable"]
+    if len(found) != 1:
+        raise LpseDrError(f"Exactly one site must be writable; found {found}.")
+    return found[0]
+
+
+def median(values: Sequence[float]) -> float:
+    """Return the median, rounded to milliseconds."""
+    return round(statistics.median(values), 3)
+
+
+def under_load(lab: Lab, rounds: int, clients: int, say: Callable[[str], None]) -> list[Trial]:
+    """Return one trial a round, the direction alternating. LpseDrError at the first that is not clean."""
+    trials = []
+    for number in range(rounds):
+        source = active(lab)
+        trial = measure(lab, source, other(source), clients=clients, around_seconds=10)
+        say(f"  {number + 1}/{rounds} {source} -> {other(source)}: {json.dumps(trial.figures())}")
+        if not trial.ok:
+            raise LpseDrError(
+                "A round was not clean; nothing is quoted.",
+                detail="; ".join(trial.audit.problems) or str(trial.envelope)[:1500],
+            )
+        trials.append(trial)
+    return trials
+
+
+def plain_playbook(lab: Lab, rounds: int) -> list[float]:
+    """Return the seconds of switch-overs by plain ansible-playbook, idle."""
+    seconds = []
+    for _ in range(rounds):
+        source = active(lab)
+        program = str(Path(sys.executable).parent / "ansible-playbook")
+        playbook = str(content_root() / "playbooks" / "switchover.yml")
+        variables = ["-e", f"from_site={source}", "-e", f"to_site={other(source)}"]
+        seconds.append(timed([program, "-i", str(lab.inventory), playbook, *variables]))
+        time.sleep(6)
+    return seconds
+
+
+def wrapped(lab: Lab, rounds: int) -> list[float]:
+    """Return the seconds of switch-overs by the command, idle."""
+    seconds = []
+    for _ in range(rounds):
+        source = active(lab)
+        seconds.append(
+            timed(command(lab, "switchover", "--from", source, "--to", other(source), "--yes", "--reason", "bench"))
+        )
+        time.sleep(6)
+    return seconds
+
+
+def floor(lab: Lab) -> float | None:
+    """Return the database outage of a hand-made switch: checkpoint, fast stop, compare control data, promote.
+
+    Afterwards the lab is thrown away: the floor proves nothing about documents, clients, names or the way back.
+    """
+    source = active(lab)
+    target = other(source)
+    shells = {
+        site: subprocess.Popen(
+            lab.ssh(f"{site}-db", "sudo -u postgres sh"),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        for site in SITES
+    }
+
+    def on(site: str, script: str) -> str:
+        shell = shells[site]
+        assert shell.stdin
+        assert shell.stdout
+        shell.stdin.write(script + "; echo END\n")
+        lines = []
+        for line in iter(shell.stdout.readline, "END\n"):
+            if not line:
+                raise LpseDrError("The connection of the floor ended.")
+            lines.append(line.strip())
+        return "\n".join(lines)
+
+    try:
+        with LoadSession(lab, seconds=60, clients=1) as load:
+            load.stop()  # only the probes are wanted
+            on(
+                target,
+                f"{SQL} \"ALTER SYSTEM SET wal_retrieve_retry_interval = '100ms'\"; {SQL} 'SELECT pg_reload_conf()'",
+            )
+            on(source, f"{SQL} CHECKPOINT; {SQL} CHECKPOINT")
+            binaries = "/usr/lib/postgresql/15/bin"
+            on(source, f"{binaries}/pg_ctl stop -s -m fast -D {DATA}")
+            last = on(source, f"{binaries}/pg_controldata {DATA} | sed -n 's/^Latest checkpoint location: *//p'")
+            seen = on(target, f"{SQL} \"SELECT pg_last_wal_replay_lsn() > '{last}'\"")
+            if seen.splitlines()[-1] != "t":
+                raise LpseDrError(
+                    "The floor's target had not replayed the source's last record.", detail=f"{last}: {seen}"
+                )
+            on(target, f"{binaries}/pg_ctl promote -s -D {DATA}")
+            time.sleep(1)
+            result = load.collect()
+        return audit(lab, result.folder).database_outage_seconds
+    finally:
+        for shell in shells.values():
+            shell.kill()
+            shell.communicate()
+
+
+def readings(lab: Lab, rounds: int) -> dict[str, float]:
+    """Return what an operator waits for at the prompt: help, status, status with one site dead."""
+    python = [timed([sys.executable, "-c", "pass"]) for _ in range(rounds)]
+    program = [sys.executable, "-m", "lpse_dr"]
+    helped = [timed([*program, "--help"]) for _ in range(rounds)]
+    status = [timed(command(lab, "status")) for _ in range(rounds)]
+    gone = [host.name for host in lab.hosts.values() if host.site == other(active(lab))]
+    power.power_off(lab, *gone)
+    # 6: some hosts could not be read, which is what is wanted here.
+    dead = [timed(command(lab, "status"), accepted=(0, 6)) for _ in range(rounds)]
+    power.power_on(lab, *gone)
+    return {
+        "help_above_python_seconds": round(median(helped) - median(python), 3),
+        "status_seconds": median(status),
+        "status_one_site_dead_seconds": median(dead),
+    }
+
+
+def main() -> int:
+    """Measure and print. Exit 1 where a round was not clean."""
+    parser = argparse.ArgumentParser(prog="script/bench")
+    parser.add_argument("--rounds", type=int, default=7, metavar="N", help="switch-overs a figure (default 7)")
+    parser.add_argument("--output", choices=("text", "json"), default="text")
+    options = parser.parse_args()
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"[{time.monotonic() - began:7.1f} s] {text}", file=sys.stderr, flush=True)
+
+    figures: dict[str, float | int | str | None] = {
+        "machine": f"{os.cpu_count()} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // 2**30} GiB, {platform.machine()}",
+        "rounds": options.rounds,
+    }
+    try:
+        manage.down(NAME, say)
+        lab = manage.up(NAME, say)
+        time.sleep(6)
+        for label, clients in (("idle", 1), ("load", 8)):
+            say(f"{options.rounds} switch-overs, {clients} clients")
+            trials = under_load(lab, options.rounds, clients, say)
+            figures[f"database_outage_seconds_{label}"] = median(
+                [trial.audit.database_outage_seconds or 0.0 for trial in trials]
+            )
+            figures[f"longest_wait_seconds_{label}"] = max(trial.load.longest_wait_seconds for trial in trials)
+            figures[f"longest_gap_seconds_{label}"] = max(trial.load.longest_gap_seconds for trial in trials)
+            figures[f"switchover_seconds_{label}"] = median([trial.switchover_seconds for trial in trials])
+            figures[f"requests_{label}"] = sum(trial.load.requests for trial in trials)
+            figures[f"failed_{label}"] = sum(trial.load.failed for trial in trials)
+            figures[f"lost_{label}"] = sum(len(trial.audit.lost) for trial in trials)
+            figures[f"both_writable_milliseconds_{label}"] = max(
+                trial.audit.both_writable_milliseconds or 0.0 for trial in trials
+            )
+        say("the command beside plain ansible-playbook, nobody submitting")
+        plain, command_ = plain_playbook(lab, options.rounds), wrapped(lab, options.rounds)
+        figures["ansible_playbook_seconds"], figures["command_seconds"] = median(plain), median(command_)
+        figures["command_over_ansible_playbook"] = round(median(command_) / median(plain), 3)
+        say("what an operator waits for")
+        figures.update(readings(lab, options.rounds))
+        floors = []
+        for number in range(3):
+            say(f"the hand-made floor, on a fresh lab, {number + 1}/3")
+            manage.down(NAME, say)
+            lab = manage.up(NAME, say)
+            time.sleep(6)
+            floors.append(floor(lab) or 0.0)
+        figures["floor_database_outage_seconds"] = median(floors)
+        for key, value in figures.items():
+            print(f"  {key:<38}{value}", file=sys.stderr if options.output == "json" else sys.stdout)
+        if options.output == "json":
+            print(json.dumps(figures))
+        return 0
+    except LpseDrError as error:
+        print(f"\nscript/bench: {error.message}\n{error.detail}\n{error.hint}".rstrip(), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        manage.down(NAME, say)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
