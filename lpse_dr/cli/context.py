@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,13 +12,30 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import i18n
-from .grammar import Globals
+from .grammar import Globals, noun_names
 from .screen import Screen
 
 if TYPE_CHECKING:
     from ..office import Office
 
 EXIT_CODES = {"COMPLETED": 0, "REFUSED": 3, "ROLLED_BACK": 4, "INCOMPLETE": 5, "UNKNOWN": 6}
+
+
+def with_office(text: str, options: Globals) -> str:
+    """Name the person's office in every command of a sentence; a command that is copied without it ends in a question.
+
+    Commands that build and remove labs name their lab themselves.
+    """
+    if options.lab:
+        named = f"--lab {options.lab}"
+    elif options.office:
+        named = f"--office {shlex.quote(options.office)}"
+    else:
+        return text
+    if "--lab" in text or "--office" in text:
+        return text
+    nouns = "|".join(name for name in noun_names() if name != "lab")
+    return re.sub(rf"\blpse-dr(?= (?:{nouns})\b(?!-))", lambda _match: f"lpse-dr {named}", text)
 
 
 class DetachedRunError(Exception):
@@ -64,15 +82,7 @@ class Context:
 
     def command(self, words: str) -> str:
         """Return a command as this person has to type it: with the office that he named."""
-        if not words.startswith("lpse-dr") or "--lab" in words or "--office" in words:
-            return words
-        if self.options.lab:
-            named = f"--lab {self.options.lab}"
-        elif self.options.office:
-            named = f"--office {shlex.quote(self.options.office)}"
-        else:
-            return words
-        return words.replace("lpse-dr", f"lpse-dr {named}", 1)
+        return with_office(words, self.options)
 
     @property
     def vault_password_file(self) -> Path | None:

@@ -10,7 +10,7 @@ from typing import NoReturn
 from .. import __version__, i18n
 from ..errors import LpseDrError, UsageError
 from ..i18n import _
-from .context import Answer, Context, DetachedRunError
+from .context import Answer, Context, DetachedRunError, with_office
 from .grammar import BARE, Globals, Noun, Verb, load_noun, noun_names, split_globals, suggest, verb_parser
 from .screen import VERDICTS, Screen
 
@@ -44,12 +44,12 @@ def main(argv: list[str]) -> int:
         context = Context(words, args, options, screen, ("lpse-dr", *argv))
         return _finish(context, _call(context, verb))
     except LpseDrError as error:
-        return _failed(screen, words, error)
+        return _failed(screen, words, error, options)
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     except KeyboardInterrupt:
-        return _failed(screen, words, UsageError(_("Interrupted.")), exit_code=130)
+        return _failed(screen, words, UsageError(_("Interrupted.")), options, exit_code=130)
     except Exception:  # noqa: BLE001 # no traceback reaches a user
         return _bug(screen, words, options)
 
@@ -170,8 +170,12 @@ def _finish(context: Context, answer: Answer) -> int:
     return answer.exit_code
 
 
-def _failed(screen: Screen, words: str, error: LpseDrError, *, exit_code: int | None = None) -> int:
+def _failed(
+    screen: Screen, words: str, error: LpseDrError, options: Globals, *, exit_code: int | None = None
+) -> int:
     code = error.exit_code if exit_code is None else exit_code
+    # Help and the making of a lab need no office; a person who named one has to name it again for all else.
+    hint = error.hint if error.hint.endswith("--help") else with_office(error.hint, options)
     if screen.as_json:
         screen.envelope(
             {
@@ -182,9 +186,9 @@ def _failed(screen: Screen, words: str, error: LpseDrError, *, exit_code: int | 
                 "changed": False,
                 "error": {
                     "id": error.error_id,
-                    "expected": error.message,
-                    "found": error.detail,
-                    "next_command": error.hint,
+                    "expected": getattr(error, "expected", error.message),
+                    "found": getattr(error, "found", error.detail),
+                    "next_command": hint,
                 },
             }
         )
@@ -194,8 +198,8 @@ def _failed(screen: Screen, words: str, error: LpseDrError, *, exit_code: int | 
         screen.say(f"lpse-dr: {error.message}")
     for line in error.detail.splitlines():
         screen.say(line, indent="  ")
-    if error.hint:
-        screen.say(f"-> {error.hint}", indent="  ")
+    if hint:
+        screen.say(f"-> {hint}", indent="  ")
     return code
 
 
@@ -223,4 +227,4 @@ def _bug(screen: Screen, words: str, options: Globals) -> int:
         detail=f"{last}\n" + _("Details are in {file}.").format(file=where),
         hint=_("What the hosts are doing is shown by: lpse-dr status"),
     )
-    return _failed(screen, words, error, exit_code=EXIT_BUG)
+    return _failed(screen, words, error, options, exit_code=EXIT_BUG)

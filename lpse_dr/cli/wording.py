@@ -29,13 +29,15 @@ def phase_title(event: Mapping[str, Any]) -> str:
 def guard_texts(guard: Mapping[str, Any]) -> tuple[str, str, str, str]:
     """Return (title, expected, found, todo) of a guard, or of an error that came from one.
 
-    The sentences are put together anew from the guard's data, in the reader's language; of an id that
-    is not a guard's the finished English sentences stand.
+    The sentences are put together anew from the guard's data, in the reader's language. What a role or a verb
+    reports has a title in the reader's language, and the English words behind it; of any other id they stand alone.
     """
-    from ..plugins.module_utils.lpse_dr_guards.texts import GUARDS, sentences
+    from ..plugins.module_utils.lpse_dr_guards.texts import GUARDS, REPORTS, report, sentences
 
     identity = str(guard.get("guard_id") or guard.get("id") or "")
     data = guard.get("data")
+    if identity in REPORTS:
+        return report(identity, guard, pgettext)
     if identity in GUARDS and isinstance(data, dict):
         return sentences(identity, data, pgettext)
     return (

@@ -16,6 +16,16 @@ from ..i18n import _
 _SITE = "site_"
 
 
+class SiteError(RefusedError):
+    """The order does not name two different sites of the inventory. It has the id of the guard that would say so."""
+
+    def __init__(self, guard_id: str, message: str, *, expected: str, found: str, detail: str = "", hint: str) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.error_id = guard_id
+        self.expected = expected
+        self.found = found
+
+
 @dataclass(frozen=True)
 class Inventory:
     """Hosts by site, and the groups that matter here."""
@@ -34,12 +44,17 @@ class Inventory:
         if name in self.sites:
             return name
         # Swapped letters are the commonest slip, and difflib does not prefer them.
-        near = [site for site in self.sites if sorted(site) == sorted(name)]
-        near = near or difflib.get_close_matches(name, self.sites, n=1, cutoff=0.3)
-        raise RefusedError(
+        typed = name.lower()
+        near = [site for site in self.sites if sorted(site) == sorted(typed)]
+        near = near or difflib.get_close_matches(typed, self.sites, n=1, cutoff=0.3)
+        known = ", ".join(self.sites)
+        raise SiteError(
+            "site.known",
             _("There is no site '{name}'.").format(name=name),
-            detail=_("The inventory has: {sites}.").format(sites=", ".join(self.sites)),
-            hint=_("Did you mean '{near}'?").format(near=near[0]) if near else "",
+            expected=_("one of the sites {sites}").format(sites=known),
+            found=name or "-",
+            detail=_("The inventory has: {sites}.").format(sites=known),
+            hint=_("Did you mean '{near}'?").format(near=near[0]) if near else _("Name one of them."),
         )
 
 

@@ -31,14 +31,20 @@ def _arguments(parser: argparse.ArgumentParser) -> None:
 
 def _direction(context: Context) -> tuple[str | None, str | None]:
     """Return what was named, after checking it against the inventory."""
+    from ...operations.inventory import SiteError
     from ...operations.start import check_inventory
+    from ..wording import guard_texts
 
     source, target = context.args.source, context.args.target
     inventory = check_inventory(context.office, source, target)
     if source is not None and source == target:
-        raise RefusedError(
+        texts = guard_texts({"guard_id": "site.differ", "data": {"from_site": source, "to_site": target}})
+        raise SiteError(
+            "site.differ",
             _("Source and target are the same site: {site}.").format(site=source),
-            hint=context.command("lpse-dr status"),
+            expected=texts[1],
+            found=texts[2],
+            hint=texts[3],
         )
     if len(inventory.sites) == 2 and (source is None) != (target is None):
         missing = next(site for site in inventory.sites if site not in (source, target))

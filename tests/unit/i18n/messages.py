@@ -51,8 +51,8 @@ def template() -> Catalog:
             for message in marked(path.read_text(encoding="utf-8")):
                 catalogue.add(message, locations=[(f"lpse_dr/{name}", 0)])
     source = "lpse_dr/plugins/module_utils/lpse_dr_guards/texts.py"
-    for guard_id, text in texts.GUARDS.items():
-        for sentence in text:
+    for guard_id, text in {**texts.GUARDS, **texts.REPORTS}.items():
+        for sentence in filter(None, text):
             catalogue.add(sentence, locations=[(source, 0)], context=guard_id)
     for sentence in (texts.NO_READING, texts.NO_READING_TODO):
         catalogue.add(sentence, locations=[(source, 0)], context="guard")

@@ -54,6 +54,7 @@ def result(guard_id: str, host: str, outcome: Outcome, common: Dict[str, Any]) -
 
 def ask(entry: Guard, view: View, host: str) -> GuardResult:
     """Ask one guard about one host; what cannot be read fails it."""
+    view.demanded = {}
     try:
         outcome = entry.check(view, host)
     except NoReading as missing:
@@ -63,7 +64,8 @@ def ask(entry: Guard, view: View, host: str) -> GuardResult:
         outcome = Outcome(
             False, {"missing": "%s (%s)" % (entry.guard_id, error), "missing_host": host or view.source}
         )
-    return result(entry.guard_id, host, outcome, {"from_site": view.from_site, "to_site": view.to_site})
+    common = {"from_site": view.from_site, "to_site": view.to_site, **view.demanded}
+    return result(entry.guard_id, host, outcome, common)
 
 
 def passes(ok: bool, **data: Any) -> Outcome:

@@ -28,12 +28,13 @@ def source_writable(view: View, host: str) -> Outcome:
 
 @guard("database.target_standby", "RCB", "target")
 def target_standby(view: View, host: str) -> Outcome:
-    """The target runs and is in recovery; in stage blocked this says which standby is broken."""
+    """The target runs and is in recovery; in stage blocked this says that the standby of a living site is broken."""
     found = mode(view, host)
     if found == "unknown":
         raise NoReading(host, "database.running")
-    split = found == "writable" and view.stage == "blocked"  # said better by the guards about the sites
-    return passes(found == "standby" or split, mode=found)
+    # Where both accept writes, or nobody does, the guards about the sites say it better.
+    elsewhere = view.stage == "blocked" and (found == "writable" or mode(view, view.source) != "writable")
+    return passes(found == "standby" or elsewhere, mode=found)
 
 
 @guard("database.source_stopped_clean", "C", "source")

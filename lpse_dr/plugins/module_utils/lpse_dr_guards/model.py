@@ -103,6 +103,8 @@ class View:
         # Filled in by the decision about the stage; guards whose meaning depends on it look here.
         self.stage = "blocked"
         self.epoch_target = 0
+        # What the office demands of the guard that is being asked: said also where the reading is missing.
+        self.demanded: Dict[str, Any] = {}
 
     def hosts(self, group: str, site: Optional[str] = None) -> List[str]:
         """Return the hosts of a group, of one site or of both."""
@@ -212,7 +214,9 @@ class View:
     def limit(self, name: str) -> float:
         """Return a limit: the office's, else the default. One that is no number stops the guard."""
         limits = self.facts.get("limits") or {}
-        return as_number(limits.get(name, DEFAULT_LIMITS[name]), "office", "limits." + name)
+        found = as_number(limits.get(name, DEFAULT_LIMITS[name]), "office", "limits." + name)
+        self.demanded["limit_" + name.rpartition("_")[2]] = found
+        return found
 
     def slot_of(self, site: str, host: str) -> str:
         """Return the name of the slot that the standby of ``site`` uses."""

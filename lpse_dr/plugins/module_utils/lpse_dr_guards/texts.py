@@ -1,8 +1,8 @@
-"""The sentences of the guards: English here, translated by guard id on the Python side."""
+"""The sentences of guards and reports: English here, translated by id on the Python side."""
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, NamedTuple, Tuple
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
 
 
 class Text(NamedTuple):
@@ -20,6 +20,10 @@ NO_READING_TODO = "A value that cannot be read counts as bad. Look at {missing_h
 WORDS = (
     "none", "missing", "active", "inactive", "lost", "off", "on", "yes", "no", "ok", "failing", "working", "answered", "closed", "open",
     "expired", "holder gone", "writable", "standby", "stopped", "stopped_standby", "crashed", "read_only", "unknown", "never", "failed",
+    # In what roles found, between commas.
+    "read-only", "fenced", "not fenced", "no reading", "no answer", "two", "no epoch", "nothing was said", "it does not run", "no such folder",
+    "the active site", "application_warm is false", "unit running", "unit not running", "kept from starting", "free to start",
+    "serving", "health serving", "health standby", "health failed", "health stopped", "health unreachable", "health unknown",
 )  # fmt: skip
 _SEED = "Mend or rebuild the standby: lpse-dr replication status, then lpse-dr replication seed --to {to_site}"
 _INVENTORY = "Correct inventory/hosts.yml."
@@ -45,13 +49,14 @@ GUARDS: Dict[str, Text] = {
     # --- who is active
     "site.not_split": Text("One site accepts writes", "at most one writable site", "{from_site}: {from_mode}, {to_site}: {to_mode}", "Both sites accept writes. Take clients away from one now (lpse-dr status shows the epochs); neither copy may be thrown away before a person has compared them."),
     "site.not_both_read_only": Text("One site was active", "one writable site, or the traces of a planned stop", "{from_site}: {from_mode}, {to_site}: {to_mode}", "Nobody accepts writes and no planned switch-over says why. Find out which site was active last (lpse-dr status), start it; only if it is gone: lpse-dr failover"),
-    "site.clear": Text("It is clear where the switch-over stands", "a writable {from_site} with its standby {to_site}, or one half-way through", "{from_site}: {from_mode}, {to_site}: {to_mode}", "See which site is active and what is open: lpse-dr status. Start what is down; a lost active site is a case for lpse-dr failover."),
     "epoch.agree": Text("Hosts agree about the epoch", "one site for epoch {number}", "{sites}", "Two sites were active under one number. Compare /var/lib/lpse-dr/state.json of all hosts; let no client in before that."),
     "epoch.newest": Text("Nobody knows a newer epoch", "no epoch above {number} on {host}", "epoch {found_number} of {found_site}", "{host} has seen a later change of the active site than the database has. Find out which site was active last: lpse-dr status"),
     "epoch.active": Text("The epoch is the active site's", "an epoch of {site}", "epoch {number} of {found_site}", "The site that accepts writes is not the one that was made active last. Find out why: lpse-dr journal show"),
     # --- databases
     "database.source_writable": Text("The active database accepts writes", "{host} writable", "{mode}", "Start the database of {from_site}." + _AGAIN),
     "database.target_standby": Text("The standby runs", "{host} running as standby", "{mode}", "Start the database of {to_site}. " + _SEED),
+    # What is said where nothing more telling was.
+    "site.clear": Text("It is clear where the switch-over stands", "a writable {from_site} with its standby {to_site}, or one half-way through", "{from_site}: {from_mode}, {to_site}: {to_mode}", "See which site is active and what is open: lpse-dr status. Start what is down; a lost active site is a case for lpse-dr failover."),
     "database.source_stopped_clean": Text("The old database was stopped cleanly", "{host} shut down, or read-only", "{mode}, control file: {control}", "Start the database of {from_site}: it comes up read-only." + _AGAIN),
     "database.source_fenced": Text("The old database cannot start writable", "standby.signal in the data directory of {host}", "{signal}", "Start the database of {from_site} again; the switch-over can then begin anew."),
     "database.target_has_all": Text("The target has everything", "{host} past {end}, the end of {from_site}", "{replay}", "Wait some seconds and run the same command again. If it stays so: remove standby.signal at {from_site}, start its database, begin anew."),
@@ -89,6 +94,140 @@ GUARDS: Dict[str, Text] = {
     "dns.update": Text("The name can be changed", "the name server to accept an update from {host}", "accepted: {accepted} ({error})", "Look at the TSIG key, its name and the update rules of the zone: lpse-dr traffic status"),
 }  # fmt: skip
 
+# Everything else that arrives by an id: what a role expects of its host, how a run ended, what a verb says on a host. Their
+# sentences are made where they arise and hold free values (a file, an address, PostgreSQL's own words). So one way for all:
+# the title is translated; a part that is always the same is translated whole; "" stands for the words as they came. A
+# title goes before such an `expected`, so that nobody has to understand the English behind it (see `report`).
+REPORTS: Dict[str, Text] = {
+    # --- what a role's guards say (roles/*/vars, roles/*/tasks)
+    "application.epoch_known": Text("The epoch is known", "an epoch that names the active site", "none", ""),
+    "application.may_stand_by": Text("The application may stand by here", "a standby site, and an application that can run against a read-only database", "", ""),
+    "application.not_kept_stopped": Text("The application is free to start", "an application that is free to start", "", ""),
+    "application.readable": Text("The application can be read", "an application whose unit can be read", "", ""),
+    "application.started": Text("The application has started", "", "", ""),
+    "application.stopped": Text("The application stays stopped", "stopped, and kept from starting", "", ""),
+    "application.undisturbed": Text("The application was not disturbed", "the application as it was", "", ""),
+    "application.warm": Text("The application stands by", "standby", "", ""),
+    "database.epoch_known": Text("The epoch is known", "an epoch that names the active site", "", ""),
+    "database.follows": Text("The database follows the other site", "a standby that receives", "", ""),
+    "database.is_standby": Text("The database is a standby", "", "", ""),
+    "database.no_clients": Text("Nobody uses the database", "nobody connected to a database that takes writes", "", ""),
+    "database.not_ahead": Text("Nothing was written here alone", "", "", ""),
+    "database.not_writable_here": Text("This side does not accept writes", "this side not to take writes", "", ""),
+    "database.one_writable": Text("One side accepts writes", "", "", ""),
+    "database.peer_answers": Text("The other database answers", "", "", ""),
+    "database.peer_down": Text("The other database is down, and cannot start writable", "", "", ""),
+    "database.peer_writable": Text("The other database is the active one", "", "", ""),
+    "database.promoted": Text("The database was made active", "writable, and named by the epoch", "", ""),
+    "database.readable": Text("The data directory can be read", "a data directory that can be read", "", ""),
+    "database.role_as_ordered": Text("The role is the one that the epoch orders", "", "", ""),
+    "database.same_system": Text("Both databases are of one origin", "the same system identifier at both sides", "", ""),
+    "database.sends_nothing": Text("Nothing comes from it any more", "", "it still receives", ""),
+    "database.slot_in_use": Text("The slot is in use", "", "", ""),
+    "database.started": Text("The database runs in its role", "", "", ""),
+    "database.stopped": Text("The database is stopped for good", "shut down, and fenced", "", ""),
+    "dns.name_leads": Text("The name leads to the active site", "", "", ""),
+    "dns.update_permitted": Text("The name can be changed", "", "", ""),
+    "files.epoch_known": Text("The epoch is known", "an epoch that names the active site", "none", ""),
+    "files.halted": Text("Copying is halted", "", "", ""),
+    "files.no_conflict": Text("No document differs", "no document that differs", "", ""),
+    "files.not_halted": Text("Nobody has halted the copying", "copying not to be halted", "a person has halted it", ""),
+    "files.peer_answers": Text("The other site lets documents be fetched", "", "", ""),
+    "files.readable": Text("The document folder is there", "", "", ""),
+    "files.resumed": Text("Copying is at work", "an active timer", "", ""),
+    "files.reversed": Text("Documents flow from the active site", "an active timer, and a pull that ended well at the standby", "", ""),
+    "files.same_content": Text("Documents are equal", "the same content at both sides", "", ""),
+    "files.standby_here": Text("This is a standby site", "a standby site", "the epoch names this site as the active one", ""),
+    "files.synced": Text("Documents were copied", "a pull that ended well", "", ""),
+    "replication.both_sides_known": Text("Both sides are known", "an active site and another one", "", ""),
+    "traffic.gateway_leads": Text("The gateway leads to the active site", "", "", ""),
+    "traffic.gateway_runs": Text("The gateway runs", "", "", ""),
+    "traffic.held": Text("Clients wait at the gateway", "clients held", "", ""),
+    "traffic.ordered_by_hand": Text("A person leads clients", "a person to lead clients", "asked for", ""),
+    "traffic.readable": Text("The gateway can be read", "a gateway that runs", "", ""),
+    "traffic.released": Text("Clients go on", "", "", ""),
+    "traffic.removed": Text("The front door was taken away", "", "", ""),
+    "traffic.stated": Text("A person says that clients are led", "who led clients by hand, and how he knows", "", ""),
+    "traffic.target_current": Text("The target is the active site", "", "", ""),
+    "traffic.target_up": Text("The active site's application serves", "", "", ""),
+    # --- how a role or a conductor says that it ended
+    "dns.not_expired": Text("Nobody believes the old address any more", "", "", ""),
+    "host.failed": Text("The host does what it is asked", "", "", ""),
+    "host.lost": Text("The host stays in contact", "", "", ""),
+    "host.unreachable": Text("The host can be reached", "", "", ""),
+    "journal.unwritable": Text("The journal can be written", "the journal to take the record", "", ""),
+    "replication.behind": Text("The other site is up to date", "", "", ""),
+    "replication.cannot": Text("Data can reach the other site", "", "", ""),
+    "run.cancelled": Text("The run goes on", "the run to go on", "somebody ended it", ""),
+    "run.failed": Text("Every task succeeds", "", "", ""),
+    "site.unknown": Text("The site is known", "a site of the inventory", "", ""),
+    "switchover.left_open": Text("Nothing is left open", "everything in its final place", "", ""),
+    "traffic.manual_open": Text("Clients are led by hand", "", "nobody has confirmed it", ""),
+    "verb.bug": Text("The program has no fault", "", "", ""),
+    # --- what a verb says on a host (lpse_dr_host)
+    "application.health": Text("The application is healthy", "", "", ""),
+    "application.no_command": Text("The inventory says how the application starts and stops", "", "none", "Set it in the inventory."),
+    "application.not_started": Text("The application starts", "", "", ""),
+    "application.prove_write": Text("The application can write", "every pooled connection to prove a write", "", ""),
+    "application.still_running": Text("The application ends", "the application to be stopped", "", ""),
+    "command.failed": Text("A command on the host succeeds", "", "", ""),
+    "command.missing": Text("A program is installed on the host", "", "", "Install what is missing on this host."),
+    "command.timeout": Text("A command on the host ends in time", "", "still running; ended", ""),
+    "database.control_unreadable": Text("The control file can be read", "pg_controldata to be readable", "", ""),
+    "database.epoch_elsewhere": Text("The epoch permits writes here", "", "", ""),
+    "database.lsn_unreadable": Text("A position can be read", "a position like 0/3000060", "", ""),
+    "database.marker_missing": Text("The marker row arrives", "the marker row to arrive", "", ""),
+    "database.not_fired": Text("The promotion is recorded before it is ordered", "", "", ""),
+    "database.not_streaming": Text("The standby receives and replays", "", "", ""),
+    "database.promotion_slow": Text("The standby is made active in time", "the standby to be promoted in time", "it is still in recovery; the promotion was ordered and may yet come", ""),
+    "database.replay_behind": Text("The standby has replayed everything", "", "", ""),
+    "database.service_missing": Text("The tool's own tables are there", "", "", "Apply the role database to this site."),
+    "database.setting_stuck": Text("The server takes a setting over", "", "it goes on with another value", "Look for the setting on the server's command line, and for errors in pg_file_settings."),
+    "database.slot_active": Text("The slot is unused", "", "a standby reads from it", ""),
+    "database.slot_name": Text("The slot's name can be used", "", "", ""),
+    "database.start_failed": Text("The database starts", "the server to start and to answer", "", ""),
+    "database.stop_timeout": Text("The database stops in time", "the server to end in time", "", ""),
+    "database.unclean_stop": Text("The database was stopped cleanly", "the control file to say that the server was shut down", "", "Start it, let it recover, and stop it again."),
+    "dns.configuration": Text("The inventory's names and addresses can be used", "plain names and addresses", "", "Correct the inventory."),
+    "dns.no_answer": Text("The name server answers", "", "", ""),
+    "dns.no_key": Text("There is a key for changing the name", "a key for updates", "", ""),
+    "dns.not_moved": Text("The name has its new address", "", "", ""),
+    "dns.update_refused": Text("The name server accepts the change", "", "", "Check key, zone and the server's access rules."),
+    "epoch.older": Text("The epoch is the newest", "", "", ""),
+    "files.busy": Text("No other copying is at work", "no other pull at work", "", "Wait for it."),
+    "files.epoch_unknown": Text("The host knows the epoch", "an epoch known to this host", "none", ""),
+    "files.hash_differs": Text("Documents are equal on both sides", "", "", ""),
+    "files.marker_late": Text("The marker document arrives in time", "the marker to arrive in time", "it has not", ""),
+    "files.marker_name": Text("The marker's name can be used", "letters, digits and - as a marker's name", "", ""),
+    "files.not_standby": Text("Documents are fetched at the standby site only", "", "", ""),
+    "files.path_outside": Text("A path is inside the document folder", "", "", ""),
+    "files.peer_stale": Text("The other site is the active one", "", "", ""),
+    "files.peer_unreachable": Text("The other site lets this host in", "", "", ""),
+    "files.root_missing": Text("The document folder is there", "", "nothing there", "Mount it or create it."),
+    "files.rsync_failed": Text("Documents can be copied", "", "", ""),
+    "files.watch_failed": Text("Every folder is watched for changes", "every folder to be watched", "", ""),
+    "files.watch_lost": Text("No change of a document was missed", "", "", "Run the same command again: it looks at all documents anew."),
+    "operation.deadline": Text("The order reaches the host in time", "", "", ""),
+    "operation.lock_free": Text("No other operation is at work", "", "", ""),
+    "operation.superseded": Text("The host obeys this operation", "", "", ""),
+    "service.bid_refused": Text("The service takes a trial bid", "the service to take a synthetic bid", "", ""),
+    "service.receipt_wrong": Text("The receipt is right", "the receipt to name what was sent", "", ""),
+    "service.unreachable": Text("The service can be reached", "", "", ""),
+    "state.unreadable": Text("The state file is readable", "", "", "Compare it with the other hosts' file before mending it."),
+    "traffic.map_unknown": Text("The gateway knows its choice", "", "", "Install the gateway's configuration."),
+    "traffic.map_unreadable": Text("The gateway's choice can be read", "", "", ""),
+    "traffic.map_value": Text("The gateway's choice can be written", "", "", ""),
+    "traffic.not_cut": Text("Open connections end", "", "", ""),
+    "traffic.not_running": Text("The gateway runs", "", "", ""),
+    "traffic.not_taken": Text("The gateway takes its choice over", "", "", ""),
+    "traffic.site_unknown": Text("The site is known to the gateway", "", "", "Correct the inventory."),
+    "traffic.upload_too_long": Text("Uploads end before the limit", "", "", "Try again later, or lpse-dr switchover --cut-uploads"),
+    "verb.unknown": Text("All jump hosts have one version of lpse-dr", "a verb of lpse-dr", "", "Give all jump hosts one version of lpse-dr."),
+    "database.no_answer": Text("The database answers in time", "", "none in time; the session was ended", ""),
+    "database.connection_lost": Text("The database stays in contact", "", "", ""),
+    "database.sql_failed": Text("The database performs a statement", "", "", ""),
+}  # fmt: skip
+
 
 def _identity(context: str, template: str) -> str:
     return template
@@ -114,6 +253,27 @@ def sentences(
         found.format_map(filler),
         todo.format_map(filler),
     )
+
+
+def report(
+    identity: str, said: Mapping[str, Any], translate: Callable[[str, str], str] = _identity
+) -> Tuple[str, str, str, str]:
+    """Return title, expected, found and todo of what came by an id of REPORTS, its free values as they were ``said``."""
+    text = REPORTS[identity]
+    title = translate(identity, text.title)
+    expected, found, todo = (
+        translate(identity, known) if known else _worded(said.get(key), translate)
+        for key, known in zip(("expected", "found", "todo"), text[1:])
+    )
+    if not text.expected and title != text.title:
+        expected = "%s (%s)" % (title, expected) if expected else title
+    return title, expected, found, todo
+
+
+def _worded(value: Any, translate: Callable[[str, str], str]) -> str:
+    """Return words as they came, those translated that are known."""
+    parts = str(value or "").strip().split(", ")
+    return ", ".join(translate("guard.word", part) if part in WORDS else part for part in parts)
 
 
 class _Names(Dict[str, Any]):
