@@ -8,7 +8,7 @@ Definitions, chosen so that an error makes the result worse and never better:
 evidence between them that the site was not writable. Evidence is `readonly` or `refused`. An `error`
 (a time-out, a connection cut in the middle) is no evidence, and neither is a gap.
 
-*Blind*: a stretch longer than 50 ms in which a site gave no sample. An acknowledged attempt covers its
+*Blind*: a stretch longer than 100 ms, ten samples, in which a site gave no sample. An acknowledged attempt covers its
 whole duration, because the site counts as writable throughout. Any other outcome is known only at
 the moment it ended.
 
@@ -34,7 +34,8 @@ from ..errors import LpseDrError
 
 MILLISECOND = 1_000_000
 SECOND = 1_000_000_000
-BLIND_LIMIT = 50 * MILLISECOND
+BLIND_LIMIT = 100 * MILLISECOND
+SPARSEST = 50 * MILLISECOND  # one sample in this time at the least, on average
 BRIDGE_LIMIT = 500 * MILLISECOND
 # A line of PostgreSQL's log is written a moment after the fact, and its time is cut to the millisecond.
 TOLERANCE = 50 * MILLISECOND
@@ -244,7 +245,7 @@ def report(
         holes = [outage.span for outage in outages if outage.site in (None, site)]
         counts[site] = sum(window.start <= s.end and s.start <= window.end for s in own)
         watched = sum(span.length for span in subtract([window], holes)) if window.length > 0 else 0
-        fewest = max(FEWEST_SAMPLES, watched // BLIND_LIMIT)
+        fewest = max(FEWEST_SAMPLES, watched // SPARSEST)
         if counts[site] < fewest:
             problems.append(f"the probe at {site} gave {counts[site]} samples, at least {fewest} are needed")
         unseen, seen_by_log = blind_spans(own, window, holes, (log_moments or {}).get(site))

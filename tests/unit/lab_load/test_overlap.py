@@ -101,8 +101,8 @@ def without(start: int, end: int, outcome: str = "readonly") -> list[Sample]:
         (DENSE, [], []),
         ([], [], [(0, 1000)]),
         (without(500, 540), [], []),  # 49 ms from the end of one to the end of the next
-        (without(500, 550), [], [(491, 551)]),
-        (without(500, 550, "ok"), [], [(491, 550)]),  # an acknowledged attempt covers itself
+        (without(500, 600), [], [(491, 601)]),
+        (without(500, 600, "ok"), [], [(491, 600)]),  # an acknowledged attempt covers itself
         (without(500, 700), [(480, 710)], []),
         (without(500, 700), [(520, 720)], []),  # 29 ms remain, which is not blind
         (without(500, 700), [(500, 600)], [(600, 701)]),
