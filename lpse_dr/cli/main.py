@@ -170,9 +170,7 @@ def _finish(context: Context, answer: Answer) -> int:
     return answer.exit_code
 
 
-def _failed(
-    screen: Screen, words: str, error: LpseDrError, options: Globals, *, exit_code: int | None = None
-) -> int:
+def _failed(screen: Screen, words: str, error: LpseDrError, options: Globals, *, exit_code: int | None = None) -> int:
     code = error.exit_code if exit_code is None else exit_code
     # Help and the making of a lab need no office; a person who named one has to name it again for all else.
     hint = error.hint if error.hint.endswith("--help") else with_office(error.hint, options)

@@ -123,10 +123,11 @@ class Screen:
 
 def fold(text: str, width: int, indent: str, following: str | None = None) -> str:
     """Fold text; words longer than the screen (paths, commands) stay whole."""
-    lines = []
+    lines: list[str] = []
+    hanging = indent if following is None else following
     for part in text.split("\n"):
         lines += textwrap.wrap(
-            part, width, initial_indent=indent, subsequent_indent=indent if following is None else following,
+            part, width, initial_indent=hanging if lines else indent, subsequent_indent=hanging,
             break_long_words=False, break_on_hyphens=False,
         ) or [""]  # fmt: skip
     return "\n".join(lines)

@@ -216,7 +216,9 @@ def longest_silence(
         for (before, site_before), (after, site_after) in itertools.pairwise(ends)
         if after >= window.start and before <= window.end
     ]
-    return max(silences, key=lambda silence: silence[0].length, default=(Span(window.start, window.start), None, None))
+    return max(
+        silences, key=lambda silence: silence[0].length, default=(Span(window.start, window.start), None, None)
+    )
 
 
 def report(

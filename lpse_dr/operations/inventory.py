@@ -19,7 +19,9 @@ _SITE = "site_"
 class SiteError(RefusedError):
     """The order does not name two different sites of the inventory. It has the id of the guard that would say so."""
 
-    def __init__(self, guard_id: str, message: str, *, expected: str, found: str, detail: str = "", hint: str) -> None:
+    def __init__(
+        self, guard_id: str, message: str, *, expected: str, found: str, detail: str = "", hint: str
+    ) -> None:
         super().__init__(message, detail=detail, hint=hint)
         self.error_id = guard_id
         self.expected = expected
@@ -75,7 +77,9 @@ def _load(path: Path) -> Any:
             _("The inventory is missing."), detail=str(path), hint=_("Start from inventories/example.")
         ) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise InventoryError(_("The inventory cannot be read."), detail=f"{path}: {error}") from error
+        raise InventoryError(
+            _("The inventory cannot be read."), detail=f"{path}: {error}", hint=_("Make it readable for this user.")
+        ) from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
@@ -126,7 +130,9 @@ def read_inventory(path: Path) -> Inventory:
     content = _load(path)
     reader = _Reader()
     if not isinstance(content, dict) or not content:
-        raise InventoryError(_("The inventory lists no hosts."), detail=str(path))
+        raise InventoryError(
+            _("The inventory lists no hosts."), detail=str(path), hint=_("Start from inventories/example.")
+        )
     for name, body in content.items():
         reader.group(str(name), body)
     # A group may be listed under `all` and filled elsewhere: look again, now that all members are known.

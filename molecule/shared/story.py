@@ -4,9 +4,9 @@ One process for all of it, because each task of a play about this machine costs 
 
     title: what the step is for
     ends: [{playbook, arguments, verdict, says}]   started together; each must end with its verdict, and say its words
-    on: HOST, sh: COMMAND                          a shell on a host, as root
-    power: off | on, on: HOST                      as the world cuts and gives it
-    vanish: HOST, when: {on: HOST, sh: COMMAND}    beside `ends`: cuts the power as soon as the command succeeds, while the
+    at: HOST, sh: COMMAND                          a shell on a host, as root
+    power: "off" | "on", at: HOST                      as the world cuts and gives it
+    vanish: HOST, when: {at: HOST, sh: COMMAND}    beside `ends`: cuts the power as soon as the command succeeds, while the
                                                    playbook runs; without `when` as soon as the host is claimed
 """
 
@@ -34,17 +34,17 @@ CLAIMED = """until grep -q '"open": true' /var/lib/lpse-dr/state.json; do sleep 
 Step = dict[str, Any]
 
 
-class Wrong(Exception):
+class WrongError(Exception):
     """The story went otherwise."""
 
 
 def shell(host: str, command: str) -> None:
-    """Run a command on a host; Wrong when it fails."""
+    """Run a command on a host; WrongError when it fails."""
     done = subprocess.run(
         ["docker", "exec", LAB.hosts[host].container, "sh", "-c", command], capture_output=True, text=True, timeout=90
     )
     if done.returncode != 0:
-        raise Wrong(f"{host}: {command}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        raise WrongError(f"{host}: {command}: exit {done.returncode}\n{done.stdout}{done.stderr}")
 
 
 def start(run: dict[str, Any]) -> subprocess.Popen[str]:
@@ -59,26 +59,26 @@ def start(run: dict[str, Any]) -> subprocess.Popen[str]:
 
 
 def judge(run: dict[str, Any], output: str, code: int) -> None:
-    """Wrong unless the playbook ended as expected, in its words and in its exit code."""
+    """WrongError unless the playbook ended as expected, in its words and in its exit code."""
     said = VERDICT.findall(output)
     wanted = run["verdict"]
     missing = [words for words in run.get("says", []) if words not in output]
     if said[-1:] != [wanted] or (code == 0) != (wanted == "COMPLETED") or missing:
-        raise Wrong(f"{run}: found {said[-1:]}, exit {code}, did not say {missing}\n{output}")
+        raise WrongError(f"{run}: found {said[-1:]}, exit {code}, did not say {missing}\n{output}")
 
 
 def play(step: Step) -> None:
     """Perform one step."""
     if "power" in step:
-        {"off": power.power_off, "on": power.power_on}[step["power"]](LAB, step["on"])
+        {"off": power.power_off, "on": power.power_on}[step["power"]](LAB, step["at"])
     elif "sh" in step:
-        shell(step["on"], step["sh"])
+        shell(step["at"], step["sh"])
     cut = None
     if "vanish" in step:
-        seen = step.get("when") or {"on": step["vanish"], "sh": CLAIMED}
-        shell(seen["on"], "true")
+        seen = step.get("when") or {"at": step["vanish"], "sh": CLAIMED}
+        shell(seen["at"], "true")
         cut = threading.Thread(
-            target=lambda: (shell(seen["on"], seen["sh"]), power.power_off(LAB, step["vanish"])), daemon=True
+            target=lambda: (shell(seen["at"], seen["sh"]), power.power_off(LAB, step["vanish"])), daemon=True
         )
         cut.start()
     runs = [(run, start(run)) for run in step.get("ends", [])]
@@ -86,7 +86,7 @@ def play(step: Step) -> None:
         output, _ = process.communicate(timeout=120)
         judge(run, output, process.returncode)
     if cut is not None and power.is_on(LAB, step["vanish"]):
-        raise Wrong(f"{step['vanish']} never vanished")
+        raise WrongError(f"{step['vanish']} never vanished")
 
 
 def main() -> int:
@@ -95,7 +95,7 @@ def main() -> int:
         began = time.monotonic()
         try:
             play(step)
-        except (Wrong, subprocess.TimeoutExpired) as error:
+        except (WrongError, subprocess.TimeoutExpired) as error:
             sys.stderr.write(f"{step['title']}: {error}\n")
             return 1
         sys.stdout.write(f"{time.monotonic() - began:5.1f} s  {step['title']}\n")

@@ -125,8 +125,8 @@ def main() -> None:
     try:
         announce = announcer(params["record_socket"])
         connections = connect(chosen, params["operation"], params["lifetime_seconds"])
-    except StepError as failure:
-        module.fail_json(msg=str(failure), error=failure.error, lost=failure.lost, **nothing)
+    except StepError as missing:
+        module.fail_json(msg=str(missing), error=missing.error, lost=missing.lost, **nothing)
     except OSError as error:
         module.fail_json(msg=str(error), error=unrecorded(str(error)), lost=False, **nothing)
     conductor = Conductor(connections, announce)

@@ -1,4 +1,4 @@
-"""pdc is writable, drc follows it, and nothing of any operation is left."""
+"""One side is writable, the other follows it, and nothing of any operation is left. Which side it is, the epoch says."""
 
 from __future__ import annotations
 
@@ -15,27 +15,34 @@ def sql(host: Any, statement: str) -> str:
     return str(host.check_output("cd / && runuser -u postgres -- psql -XAtq -c %s", statement))
 
 
-def test_only_pdc_is_writable(on: Any) -> None:
-    assert sql(on("pdc-db"), "SELECT pg_is_in_recovery()") == "f"
-    assert sql(on("drc-db"), "SELECT pg_is_in_recovery()") == "t"
+@pytest.fixture(scope="module")
+def sides(on: Any) -> tuple[str, str]:
+    """Return the writable site and the other one."""
+    recovering = {site: sql(on(f"{site}-db"), "SELECT pg_is_in_recovery()") for site in ("pdc", "drc")}
+    assert sorted(recovering.values()) == ["f", "t"]
+    active, standby = sorted(recovering, key=lambda site: recovering[site])
+    return active, standby
 
 
-def test_the_standby_is_fenced_and_the_primary_is_not(on: Any) -> None:
-    assert not on("pdc-db").file(SIGNAL).exists
-    fence = on("drc-db").file(SIGNAL)
+def test_the_standby_is_fenced_and_the_primary_is_not(on: Any, sides: tuple[str, str]) -> None:
+    active, standby = sides
+    assert not on(f"{active}-db").file(SIGNAL).exists
+    fence = on(f"{standby}-db").file(SIGNAL)
     assert (fence.user, fence.mode) == ("postgres", 0o600)
 
 
-def test_the_standby_follows_through_its_slot(on: Any) -> None:
-    assert sql(on("pdc-db"), "SELECT slot_name, active FROM pg_replication_slots") == "lpse_dr_drc|t"
-    assert sql(on("drc-db"), "SELECT status, slot_name FROM pg_stat_wal_receiver") == "streaming|lpse_dr_drc"
-    assert sql(on("drc-db"), "SELECT count(*) FROM pg_replication_slots") == "0"
+def test_the_standby_follows_through_its_slot(on: Any, sides: tuple[str, str]) -> None:
+    active, standby = sides
+    assert sql(on(f"{active}-db"), "SELECT slot_name, active FROM pg_replication_slots") == f"lpse_dr_{standby}|t"
+    received = sql(on(f"{standby}-db"), "SELECT status, slot_name FROM pg_stat_wal_receiver")
+    assert received == f"streaming|lpse_dr_{standby}"
+    assert sql(on(f"{standby}-db"), "SELECT count(*) FROM pg_replication_slots") == "0"
 
 
 @pytest.mark.parametrize("name", ["pdc-db", "drc-db"])
-def test_no_operation_is_left(on: Any, name: str) -> None:
+def test_no_operation_is_left(on: Any, sides: tuple[str, str], name: str) -> None:
     state = json.loads(on(name).file("/var/lib/lpse-dr/state.json").content_string)
-    assert state["epoch"]["site"] == "pdc"
+    assert state["epoch"]["site"] == sides[0]
     assert (state["prepared"], state["fired"], state["saved"]) == (None, None, {})
     assert not (state["operation"] or {}).get("open")
     assert sql(on(name), "SHOW wal_retrieve_retry_interval") == "5s"

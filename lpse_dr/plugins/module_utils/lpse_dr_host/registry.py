@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any, Dict
 
-from .base import Context, VerbError, assert_current
+from .base import Context, Verb, VerbError, assert_current
 
 NOUNS = ("application", "database", "files", "host", "service", "traffic")
 # Verbs that only look. All others are refused when the host has accepted a newer operation;
@@ -24,7 +24,8 @@ def perform(name: str, ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     noun, _, verb = name.partition(".")
     # Only what a host is asked for is loaded there: an agent that starts quickly is time that nobody waits.
     module = importlib.import_module("." + noun, __package__) if noun in NOUNS else None
-    function = getattr(module, "VERBS", {}).get(verb)
+    verbs: Dict[str, Verb] = getattr(module, "VERBS", {})
+    function = verbs.get(verb)
     if function is None:
         raise VerbError("verb.unknown", "a verb of lpse-dr", name, "use one version of lpse-dr on all jump hosts")
     if name not in READING:
