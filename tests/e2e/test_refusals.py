@@ -25,7 +25,8 @@ from . import reality
 from .conftest import Answer, lpse_dr, other
 from .killing import Stopped, play
 
-pytestmark = pytest.mark.lab
+# Not of every day yet: three of these still disagree with the lab when they follow other tests closely.
+pytestmark = [pytest.mark.lab, pytest.mark.full]
 PSQL = "runuser -u postgres -- psql -XAtqc"
 
 
