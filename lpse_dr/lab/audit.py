@@ -113,11 +113,11 @@ def audit(
     states = site_states(lab)
     writable = [site for site, state in states.items() if state == "writable"]
     lost: list[Lost] = []
-    if len(writable) == 1:
+    if len(writable) == 1 and bids:
         lost = _lost(lab, writable[0], bids, files_root)
         if lost:
             problems.append(f"{len(lost)} acknowledged bids are lost")
-    else:
+    elif len(writable) != 1:
         found = ", ".join(f"{site} {state}" for site, state in sorted(states.items()))
         problems.append(f"exactly one site must be writable; found: {found}")
     report_, log_both, more = _probes(lab, result, outages)

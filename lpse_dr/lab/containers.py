@@ -68,6 +68,9 @@ def make(lab: Lab, host: LabHost, image: str, flags: list[str], archive: bytes) 
     own += ["--network", lab.networks["mgmt"].name, "--ip", host.management]
     if "gateway" in host.groups:
         own += ["--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "net.ipv4.conf.all.rp_filter=1"]
+    if "database" in host.groups:
+        # For what looks in through Docker: psql of the audit, the write probe. Neither systemd nor SSH hands it on.
+        own += ["--env", f"PGPORT={lab.variant.port}"]
     docker.run("create", *own, *flags, image)
     docker.run("cp", "-", f"{host.container}:/", stdin=archive)
     for segment, address in host.addresses.items():

@@ -13,7 +13,7 @@ import subprocess
 
 from ..errors import LabError
 from . import docker, rootfs
-from .model import LABEL, Lab
+from .model import LABEL, VARIANTS, Lab
 
 _CHAIN = "DOCKER-USER"
 _OPEN = "open"
@@ -101,7 +101,9 @@ def _shell(name: str, script: str) -> None:
         if done.returncode != 0:
             raise LabError("The lab's firewall rules could not be set.", detail=done.stderr.strip())
         return
-    if not docker.run("image", "ls", "-q", rootfs.tag()).strip():
-        return  # without the image there has been no lab of this definition, and so no rule
+    tags = [rootfs.tag(variant) for variant in VARIANTS.values()]
+    image = next((tag for tag in tags if docker.run("image", "ls", "-q", tag).strip()), None)
+    if image is None:
+        return  # without an image there has been no lab of this definition, and so no rule
     flags = ["--rm", "--network", "host", "--cap-add", "NET_ADMIN", "--label", f"{LABEL}={name}"]
-    docker.run("run", *flags, "--entrypoint", "/bin/sh", rootfs.tag(), "-c", script)
+    docker.run("run", *flags, "--entrypoint", "/bin/sh", image, "-c", script)

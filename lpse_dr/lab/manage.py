@@ -1,6 +1,6 @@
 """Bring a lab up, take it down, tell how it stands.
 
-python -m lpse_dr.lab.manage up|down|status NAME
+python -m lpse_dr.lab.manage up|down|status NAME [VARIANT]
 """
 
 from __future__ import annotations
@@ -18,29 +18,50 @@ from pathlib import Path
 from ..errors import LabError
 from ..office import state_folder
 from . import check, containers, docker, firewall, machine, material, office_folder, overlay, rootfs, topology, wheel
-from .model import LABEL, Lab, LabHost, LabStatus, Progress, check_name, folder_of, load_lab, save
+from .model import (
+    BOOKWORM,
+    LABEL,
+    VARIANTS,
+    Lab,
+    LabHost,
+    LabStatus,
+    Progress,
+    Variant,
+    check_name,
+    folder_of,
+    load_lab,
+    save,
+)
 
 __all__ = ["Lab", "LabError", "LabStatus", "down", "load_lab", "names", "state_folder", "status", "up"]
 
 
-def up(name: str, progress: Progress) -> Lab:
+def up(name: str, progress: Progress, variant: str = BOOKWORM.name) -> Lab:
     """Return the lab, running. One that already runs is returned at once; half a lab is built again.
 
-    Whatever ends it early, Ctrl-C too, it removes what it made.
+    Whatever ends it early, Ctrl-C too, it removes what it made. `variant` is one of VARIANTS.
     """
     check_name(name)
+    if variant not in VARIANTS:
+        raise LabError(f"There is no variant '{variant}' of the lab.", hint=f"One of: {', '.join(VARIANTS)}.")
     with _locked(name):
         now = status(name)
         if now.state == "up":
+            lab = load_lab(name)
+            if lab.variant.name != variant:
+                raise LabError(
+                    f"The lab '{name}' is up, made of {lab.variant.name} and not of {variant}.",
+                    hint=f"lpse-dr lab down --name {name}",
+                )
             progress("already up")
-            return load_lab(name)
+            return lab
         if now.state != "absent":
             progress("removing what is left of an earlier lab")
             _remove(name, progress)
-        tag = rootfs.ensure(progress)
+        tag = rootfs.ensure(progress, VARIANTS[variant])
         machine.prepare(len(topology.host_names()), progress)
         try:
-            return _build(name, tag, progress)
+            return _build(name, VARIANTS[variant], tag, progress)
         except BaseException:
             progress("stopped; removing what was made")
             _remove(name, progress)
@@ -78,10 +99,10 @@ def names() -> list[str]:
     return sorted({*found, *kept})
 
 
-def _build(name: str, tag: str, progress: Progress) -> Lab:
+def _build(name: str, variant: Variant, tag: str, progress: Progress) -> Lab:
     began = time.monotonic()
     progress("networks")
-    lab = _networks(name)
+    lab = _networks(name, variant)
     lab.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lab.folder.chmod(0o700)
     save(lab)
@@ -117,12 +138,12 @@ def _build(name: str, tag: str, progress: Progress) -> Lab:
     return lab
 
 
-def _networks(name: str) -> Lab:
+def _networks(name: str, variant: Variant) -> Lab:
     """Create the segments in the first block that nobody uses, one lab at a time on this machine."""
     (state_folder() / "lab").mkdir(parents=True, exist_ok=True)
     with _lock_file(state_folder() / "lab" / ".subnets.lock"):
         for block in topology.free_blocks():
-            lab = topology.plan(name, block)
+            lab = topology.plan(name, block, variant)
             try:
                 containers.make_networks(lab)
             except LabError as problem:
@@ -181,9 +202,9 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{time.monotonic() - began:5.1f} s  {text}\n")
 
     try:
-        verb, name = arguments
+        verb, name, *variant = arguments
         if verb == "up":
-            sys.stdout.write(f"{up(name, say).office}\n")
+            sys.stdout.write(f"{up(name, say, *variant).office}\n")
         elif verb == "down":
             down(name, say)
         else:

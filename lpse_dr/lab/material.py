@@ -108,9 +108,31 @@ class Authority:
             .not_valid_after(now + datetime.timedelta(days=365))
             .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         )
+        # Python 3.13 checks by the letter of RFC 5280: key identifiers, and an authority that says what its key is for.
+        own, signer = key.public_key(), self._key.public_key()
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(own), critical=False)
+        builder = builder.add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer), critical=False)
+        if authority:
+            builder = builder.add_extension(_signs_certificates(), critical=True)
         if others:
             builder = builder.add_extension(x509.SubjectAlternativeName(others), critical=False)
         return builder.sign(self._key, hashes.SHA256())
+
+
+def _signs_certificates() -> x509.KeyUsage:
+    from cryptography import x509
+
+    return x509.KeyUsage(
+        key_cert_sign=True,
+        crl_sign=True,
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
 
 
 def _pem(certificate: x509.Certificate) -> str:

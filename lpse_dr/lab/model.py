@@ -17,6 +17,42 @@ _NAME = re.compile(r"[a-z0-9]{1,12}")
 
 
 @dataclass(frozen=True)
+class Variant:
+    """What the hosts of a lab are made of: a suite of Debian, and how its PostgreSQL is laid out.
+
+    All twelve hosts are of the one suite, jump hosts too: their wheels are those for the suite's Python.
+    """
+
+    name: str
+    suite: str
+    python: str
+    postgresql: int
+    port: int
+    cluster: str
+    data_directory: str
+    init_arguments: tuple[str, ...] = ()
+
+    @property
+    def database(self) -> str:
+        """The cluster's name as Debian says it, and as the inventory says it: MAJOR/NAME."""
+        return f"{self.postgresql}/{self.cluster}"
+
+    @property
+    def database_unit(self) -> str:
+        """The unit of the cluster."""
+        return f"postgresql@{self.postgresql}-{self.cluster}.service"
+
+
+BOOKWORM = Variant("bookworm", "bookworm", "3.11", 15, 5432, "main", "/var/lib/postgresql/15/main")
+# Nothing of the database lies where Debian would put it. systemd 257 starts on cgroup v1 only where its command line
+# says so (in a container it reads its own); on v2 the word means nothing.
+TRIXIE = Variant(
+    "trixie", "trixie", "3.13", 17, 5433, "epns", "/srv/pgdata/epns", ("SYSTEMD_CGROUP_ENABLE_LEGACY_FORCE=1",)
+)
+VARIANTS = {variant.name: variant for variant in (BOOKWORM, TRIXIE)}
+
+
+@dataclass(frozen=True)
 class LabHost:
     """One host. `addresses` has one entry per segment, `mgmt` always among them."""
 
@@ -58,6 +94,7 @@ class Lab:
     office: Path
     hosts: dict[str, LabHost]
     networks: dict[str, LabNetwork]
+    variant: Variant = BOOKWORM
 
     @property
     def folder(self) -> Path:
@@ -113,6 +150,7 @@ def save(lab: Lab) -> None:
     """Record the plan beside the office, so that a later command knows the addresses."""
     data = {
         "name": lab.name,
+        "variant": lab.variant.name,
         "hosts": {name: vars(host) for name, host in lab.hosts.items()},
         "networks": {name: vars(network) for name, network in lab.networks.items()},
     }
@@ -126,6 +164,7 @@ def load_lab(name: str) -> Lab:
         data = json.loads((folder / "lab.json").read_text())
         hosts = {key: LabHost(**{**value, "groups": tuple(value["groups"])}) for key, value in data["hosts"].items()}
         networks = {key: LabNetwork(**value) for key, value in data["networks"].items()}
+        variant = VARIANTS[data.get("variant", BOOKWORM.name)]
     except (OSError, ValueError, KeyError, TypeError) as problem:
         raise LabError(f"The lab '{name}' is not up.", hint=f"lpse-dr lab up --name {name}") from problem
-    return Lab(name=name, office=folder / "office", hosts=hosts, networks=networks)
+    return Lab(name=name, office=folder / "office", hosts=hosts, networks=networks, variant=variant)

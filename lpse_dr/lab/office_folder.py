@@ -25,6 +25,7 @@ def write(lab: Lab, material: Material) -> None:
     )
     values = {
         "lab": lab,
+        "variant": lab.variant,
         "hosts": list(lab.hosts.values()),
         "sites": list(dict.fromkeys(host.site for host in lab.hosts.values() if host.site)),
         "vaulted": _encrypted(material),

@@ -61,8 +61,7 @@ _KINDS: dict[str, Kind] = {
     "application": Kind({"spse.service": "multi-user", "lpse-dr-files.timer": "timers"}, ("spse.service",)),
     "database": Kind(
         {"postgresql.service": "multi-user"},
-        ("postgresql@15-main.service",),
-        (("/etc/lpse-dr/server.key", "postgres:"), ("/etc/lpse-dr/replicator.pgpass", "postgres:")),
+        owners=(("/etc/lpse-dr/server.key", "postgres:"), ("/etc/lpse-dr/replicator.pgpass", "postgres:")),
     ),
     "nameserver": Kind(
         {"knot.service": "multi-user"},
@@ -91,7 +90,8 @@ def overlay(lab: Lab, host: LabHost, material: Material, now: float, wheel: tupl
     kind = _KINDS[host.groups[0]]
     values = _values(lab, host, material, now)
     values["owners"] = kind.owners
-    values["firstboot_before"] = " ".join(kind.before) or "multi-user.target"
+    before = (lab.variant.database_unit,) if "database" in host.groups else kind.before
+    values["firstboot_before"] = " ".join(before) or "multi-user.target"
     archive = _Archive()
     for folder in ("common", host.groups[0]):
         for path, text in _render(_HERE / "overlay" / folder, values):
@@ -109,7 +109,7 @@ def overlay(lab: Lab, host: LabHost, material: Material, now: float, wheel: tupl
             if program.name.startswith(prefixes):
                 archive.add(f"{target}/{program.name}", program.read_bytes())
     if wheel:
-        _install(archive, wheel[1])
+        _install(archive, wheel[1], lab.variant.python)
         for file in sorted(lab.office.rglob("*")):
             if file.is_file():
                 secret = file.stat().st_mode & 0o077 == 0
@@ -118,9 +118,9 @@ def overlay(lab: Lab, host: LabHost, material: Material, now: float, wheel: tupl
     return archive.close()
 
 
-def _install(archive: _Archive, wheel: bytes) -> None:
+def _install(archive: _Archive, wheel: bytes, python: str) -> None:
     """Lay a wheel out as an installer does. pip on two hosts would cost four seconds of processor at every `up`."""
-    packages = f"{_VENV}/lib/python3.11/site-packages"
+    packages = f"{_VENV}/lib/python{python}/site-packages"
     with zipfile.ZipFile(io.BytesIO(wheel)) as package:
         for name in package.namelist():
             archive.add(f"{packages}/{name}", package.read(name))
@@ -150,6 +150,7 @@ def _values(lab: Lab, host: LabHost, material: Material, now: float) -> dict[str
     state = {"operation": None, "epoch": {"number": 1, "site": FIRST_SITE, "at": now}}
     return {
         "lab": lab,
+        "variant": lab.variant,
         "host": host,
         "material": material,
         "zone": ZONE,

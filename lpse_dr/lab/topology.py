@@ -11,7 +11,7 @@ import yaml
 
 from ..content import content_root
 from . import docker
-from .model import Lab, LabHost, LabNetwork, check_name, folder_of
+from .model import BOOKWORM, Lab, LabHost, LabNetwork, Variant, check_name, folder_of
 
 # 512 blocks of /24, far from Docker's own default pools and from the usual office networks.
 POOL = ipaddress.IPv4Network("172.30.0.0/15")
@@ -23,7 +23,7 @@ def definition_folder() -> str:
     return str(content_root() / "inventories" / "lab")
 
 
-def plan(name: str, block: ipaddress.IPv4Network) -> Lab:
+def plan(name: str, block: ipaddress.IPv4Network, variant: Variant = BOOKWORM) -> Lab:
     """Return the lab `name` laid out in `block` (a /24). Nothing is created."""
     check_name(name)
     definition = yaml.safe_load((content_root() / "inventories" / "lab" / "topology.yml").read_text())
@@ -48,7 +48,7 @@ def plan(name: str, block: ipaddress.IPv4Network) -> Lab:
         )
         for host, facts in definition["hosts"].items()
     }
-    return Lab(name=name, office=folder_of(name) / "office", hosts=hosts, networks=networks)
+    return Lab(name=name, office=folder_of(name) / "office", hosts=hosts, networks=networks, variant=variant)
 
 
 def host_names() -> list[str]:
