@@ -134,6 +134,9 @@ class Execution:
 
     def _play(self) -> int | None:
         os.environ["ANSIBLE_CONFIG"] = str(content_root() / "ansible.cfg")
+        # ansible-runner switches the check off unless this is set, and what it sets outranks ansible.cfg and the inventory:
+        # a stranger's key would then be taken for a host's.
+        os.environ["ANSIBLE_HOST_KEY_CHECKING"] = "True"
         os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
         # SSH carries a person's locale to machines that do not have it, and Ansible then refuses to start.
         os.environ["LC_ALL"] = "C.UTF-8"

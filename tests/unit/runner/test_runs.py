@@ -231,3 +231,10 @@ def test_journal_that_cannot_be_written_stops_the_start(start: Start, state: Pat
     with pytest.raises((JournalError, RunnerError)):
         start(play("{ansible.builtin.debug: {msg: x}}"))
     assert runs(state) == []
+
+
+def test_host_keys_are_checked_whatever_ansible_runner_would_rather(start: Start) -> None:
+    """Asked inside the run: the option as the ssh connection of a task takes it."""
+    option = "lookup('ansible.builtin.config', 'host_key_checking', plugin_type='connection', plugin_name='ssh')"
+    event = f'{{kind: verdict, verdict: COMPLETED, changed: false, error: null, figures: {{checked: "{{{{ {option} }}}}"}}}}'
+    assert outcome(start(play(tell(event)), changes=False))["figures"] == {"checked": True}
