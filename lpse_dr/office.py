@@ -122,6 +122,7 @@ def find_office(
     if named:
         raise OfficeError(
             _("There is no office in {folder}: office.yml is missing.").format(folder=folder),
+            detail=_("missing: {path}").format(path=folder / "office.yml"),
             hint=_("Start from inventories/example."),
         )
     raise OfficeError(

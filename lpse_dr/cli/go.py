@@ -93,6 +93,10 @@ def watch(context: Context, run: Run, *, quiet: bool = False) -> Watched:
 def _interrupted(context: Context, run: Run) -> None:
     if run.result() is not None:
         return
+    if not run.request().get("changes"):
+        # Nothing but reading: who presses Ctrl-C wants it to end.
+        run.cancel(user_name())
+        raise KeyboardInterrupt
     if not somebody_is_there():
         raise DetachedRunError(run.id)
     context.screen.say("")

@@ -80,8 +80,32 @@ def suggest(word: str, known: list[str]) -> str:
     """Return "did you mean" for the nearest known word, or an empty text."""
     import difflib
 
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return _("Did you mean '{near}'?").format(near=near[0]) if near else ""
+
+
+def suggest_option(word: str, known: list[str]) -> str:
+    """Return "did you mean" for an option; `-y` stands for the long one with that letter."""
+    if re.fullmatch(r"-[a-z]", word):
+        near = [option for option in known if option.startswith("-" + word)]
+        return _("Did you mean '{near}'?").format(near="', '".join(near)) if near else ""
+    return suggest(word, [option for option in known if option.startswith("--")])
+
+
+def positive(text: str) -> float:
+    """Return a number above 0 that a clock can count; ValueError otherwise. For argparse."""
+    number = float(text)
+    if not 0 < number < 1e9:
+        raise ValueError(text)
+    return number
+
+
+def positive_count(text: str) -> int:
+    """Return a whole number above 0; ValueError otherwise. For argparse."""
+    number = int(text)
+    if not 0 < number < 10**6:
+        raise ValueError(text)
+    return number
 
 
 _ARGPARSE = (
@@ -108,16 +132,24 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError, in the reader's language, with the nearest option where one is near."""
+        unknown = message.removeprefix("unrecognized arguments: ")
         for pattern, ours in _ARGPARSE:
             match = pattern.fullmatch(message)
             if match:
                 message = _(ours).format(*match.groups())
                 break
         options = [name for action in self._actions for name in action.option_strings]
-        near = next(
-            (hint for word in message.split() if word.startswith("-") if (hint := suggest(word, options))), ""
-        )
-        raise UsageError(message, hint=near or f"{self.prog} --help")
+        # An option that is spelled well needs its value, not its name.
+        strange = [word for word in message.split() if word.startswith("-") and word not in options]
+        near = next((hint for word in strange if (hint := suggest_option(word, options))), "")
+        raise UsageError(message, hint=near or self._bare_site(unknown) or f"{self.prog} --help")
+
+    def _bare_site(self, words: str) -> str:
+        """Suggest `--to drc` to a person who typed `drc` alone."""
+        options = [name for action in self._actions for name in action.option_strings if name in ("--to", "--at")]
+        if not options or not re.fullmatch(r"[a-z0-9_]+", words):
+            return ""
+        return _("Did you mean '{near}'?").format(near=f"{options[0]} {words}")
 
 
 class _Formatter(argparse.HelpFormatter):
@@ -165,6 +197,14 @@ _VALUES = {
     "--vault-password-file": "vault_password_file",
 }
 _FLAGS = {"--ask-become-pass": "ask_become_pass", "--version": "version"}
+GLOBAL_OPTIONS = ("--lab", *_VALUES, *_FLAGS, "--verbose", "--help")
+
+
+def _named(option: str, value: str) -> str:
+    """Return the value. An empty one is a shell variable that was not set: no other office is taken for it."""
+    if not value.strip():
+        raise UsageError(_("{0} needs a value").format(option), hint="lpse-dr --help")
+    return value
 
 
 def split_globals(argv: list[str]) -> tuple[Globals, list[str]]:
@@ -185,19 +225,19 @@ def split_globals(argv: list[str]) -> tuple[Globals, list[str]]:
             break
         if option == "--lab":
             if equals:
-                found["lab"] = value
+                found["lab"] = _named(option, value)
             elif following is None or following.startswith("-") or following in nouns:
                 found["lab"] = found.get("lab") or "demo"
             else:
-                found["lab"] = following
+                found["lab"] = _named(option, following)
                 next(words)
         elif option in _VALUES:
             if not equals:
                 if following is None or following.startswith("-"):
-                    raise UsageError(_("{0} needs a value").format(option))
+                    raise UsageError(_("{0} needs a value").format(option), hint="lpse-dr --help")
                 value = following
                 next(words)
-            found[_VALUES[option]] = value
+            found[_VALUES[option]] = _named(option, value)
         elif argv[index] in _FLAGS:
             found[_FLAGS[argv[index]]] = True
         elif re.fullmatch(r"-v+", argv[index]) or argv[index] == "--verbose":
@@ -207,5 +247,5 @@ def split_globals(argv: list[str]) -> tuple[Globals, list[str]]:
     for key, allowed in (("output", ("text", "json")), ("lang", ("id", "en"))):
         if key in found and found[key] not in allowed:
             text = _("{0}: {1} is not one of {2}").format(f"--{key}", found[key], ", ".join(allowed))
-            raise UsageError(text, hint=suggest(found[key], list(allowed)))
+            raise UsageError(text, hint=suggest(found[key], list(allowed)) or "lpse-dr --help")
     return Globals(**found), rest

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from itertools import pairwise
 from typing import NoReturn
@@ -11,22 +12,58 @@ from .. import __version__, i18n
 from ..errors import LpseDrError, UsageError
 from ..i18n import _
 from .context import Answer, Context, DetachedRunError, with_office
-from .grammar import BARE, Globals, Noun, Verb, load_noun, noun_names, split_globals, suggest, verb_parser
+from .grammar import (
+    BARE,
+    GLOBAL_OPTIONS,
+    Globals,
+    Noun,
+    Verb,
+    load_noun,
+    noun_names,
+    split_globals,
+    suggest,
+    suggest_option,
+    verb_parser,
+)
 from .screen import VERDICTS, Screen
 
 EXIT_USAGE = 2
 EXIT_BUG = 70
+_HELP = ("-h", "--help", "help")
+EXIT_PIPE = 141  # as if by SIGPIPE
 
 
 def entry() -> NoReturn:
     """Start the command as a program."""
-    sys.exit(main(sys.argv[1:]))
+    _three_streams()
+    try:
+        code = main(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Who reads has gone (`| head`). No verdict reached anybody, so the exit code must not say COMPLETED.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        code = EXIT_PIPE
+    sys.exit(code)
+
+
+def _three_streams() -> None:
+    """Open the streams that a scheduler or `>&-` has closed; a file opened later would take their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 # for good
+        elif name != "stdin":
+            # A terminal that cannot show a letter shows a question mark; the answer is not lost for it.
+            stream.reconfigure(errors="replace")
 
 
 def main(argv: list[str]) -> int:
     """Execute one command and return its exit code. Nothing but this function turns errors into words."""
     options, words, screen = Globals(), "", Screen(as_json=_json_wanted(argv))
-    i18n.use(i18n.choose(None))
+    # Also what is wrong with the options is said in the language that they name.
+    i18n.use(i18n.choose(_language_wanted(argv)))
     try:
         options, rest = split_globals(argv)
         i18n.use(i18n.choose(options.lang))
@@ -46,8 +83,7 @@ def main(argv: list[str]) -> int:
     except LpseDrError as error:
         return _failed(screen, words, error, options)
     except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+        raise
     except KeyboardInterrupt:
         return _failed(screen, words, UsageError(_("Interrupted.")), options, exit_code=130)
     except Exception:  # noqa: BLE001 # no traceback reaches a user
@@ -74,6 +110,12 @@ def _json_wanted(argv: list[str]) -> bool:
     return "--output=json" in argv or any(pair == ("--output", "json") for pair in pairwise(argv))
 
 
+def _language_wanted(argv: list[str]) -> str | None:
+    named = [word.partition("=")[2] for word in argv if word.startswith("--lang=")]
+    named += [value for option, value in pairwise(argv) if option == "--lang"]
+    return named[-1] if named and named[-1] in i18n.LANGUAGES else None
+
+
 def _find(rest: list[str]) -> tuple[Noun | None, Verb | None, list[str]]:
     """Return (noun, verb, other words). Without a verb the caller shows help of the noun, or of everything."""
     if not rest:
@@ -81,8 +123,15 @@ def _find(rest: list[str]) -> tuple[Noun | None, Verb | None, list[str]]:
 
         return None, OVERVIEW, []
     word, *others = rest
-    if word in ("-h", "--help", "help"):
-        return (load_noun(others[0]) if others and others[0] in noun_names() else None), None, []
+    if word in _HELP:
+        others = [other for other in others if other not in _HELP]
+        if not others:
+            return None, None, []
+        # `help runs show` is `runs show --help`.
+        word, others = others[0], [*others[1:], "--help"]
+    if word.startswith("-"):
+        near = suggest_option(word, list(GLOBAL_OPTIONS))
+        raise UsageError(_("not understood: {0}").format(word), hint=near or "lpse-dr --help")
     if word not in noun_names():
         raise UsageError(_("There is no command '{word}'.").format(word=word), hint=_hint(word))
     noun = load_noun(word)

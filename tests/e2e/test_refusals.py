@@ -248,9 +248,9 @@ def foreign_sender(lab: Lab, active: str, standby: str, office: Path) -> Iterato
     with done_and_undone(
         lab,
         f"{standby}-db",
-        "install -d -o postgres /tmp/foreign && systemd-run -q --unit=foreign --uid=postgres "
+        "install -d -o postgres /tmp/foreign && systemd-run -q --collect --unit=foreign --uid=postgres "
         f"--setenv=PGPASSFILE=/etc/lpse-dr/replicator.pgpass pg_receivewal -D /tmp/foreign -d '{connection}'",
-        "systemctl stop foreign; systemctl reset-failed foreign 2>/dev/null; rm -rf /tmp/foreign",
+        "systemctl stop foreign; rm -rf /tmp/foreign",
     ):
         asked = "SELECT count(*) FROM pg_stat_replication WHERE application_name = $$backup$$"
         eventually(lab, f"{active}-db", f"{PSQL} '{asked}'", "1")
@@ -260,14 +260,14 @@ def foreign_sender(lab: Lab, active: str, standby: str, office: Path) -> Iterato
 
 @contextmanager
 def long_transaction(lab: Lab, active: str, standby: str, office: Path) -> Iterator[str]:
-    limit(office, "long_transaction_seconds", 1)
+    limit(office, "long_transaction_seconds", 5)
     with done_and_undone(
         lab,
         f"{active}-db",
-        "systemd-run -q --unit=long --uid=postgres psql -Xqc 'BEGIN; SELECT txid_current(); SELECT pg_sleep(120)'",
+        "systemd-run -q --collect --unit=long --uid=postgres psql -Xqc 'BEGIN; SELECT txid_current(); SELECT pg_sleep(120)'",
         f"systemctl stop long; {PSQL} 'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ $$^BEGIN.*sleep$$'",
     ):
-        asked = "SELECT count(*) FROM pg_stat_activity WHERE now() - xact_start > $$2 s$$ AND query ~ $$sleep.120$$"
+        asked = "SELECT count(*) FROM pg_stat_activity WHERE now() - xact_start > $$6 s$$ AND query ~ $$sleep.120$$"
         eventually(lab, f"{active}-db", f"{PSQL} '{asked}'", "1")
         yield f"{active}-db"
 

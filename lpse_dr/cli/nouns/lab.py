@@ -10,7 +10,7 @@ from typing import Any
 from ...errors import UsageError
 from ...i18n import N_, _
 from ..context import Answer, Context
-from ..grammar import Verb
+from ..grammar import Verb, positive, positive_count
 
 HELP = N_("two sites in containers on this machine, to try things on")
 
@@ -21,8 +21,8 @@ def _name_argument(parser: argparse.ArgumentParser) -> None:
 
 def _load_arguments(parser: argparse.ArgumentParser) -> None:
     _name_argument(parser)
-    parser.add_argument("--seconds", type=float, default=30.0, metavar="N", help=_("how long vendors submit bids"))
-    parser.add_argument("--clients", type=int, default=4, metavar="C", help=_("how many vendors at once"))
+    parser.add_argument("--seconds", type=positive, default=30.0, metavar="N", help=_("how long vendors submit bids"))
+    parser.add_argument("--clients", type=positive_count, default=4, metavar="C", help=_("how many vendors at once"))
     parser.add_argument(
         "--slow-upload", type=float, default=0.0, metavar="SECONDS", help=_("add an upload this slow")
     )

@@ -8,14 +8,14 @@ from ...errors import UsageError
 from ...i18n import N_, _
 from ...operations.model import Operation
 from ..context import Answer, Context
-from ..grammar import BARE, Verb
+from ..grammar import BARE, Verb, positive
 
 HELP = N_("both sites as they are now")
 
 
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--watch", action="store_true", help=_("look again until Ctrl-C"))
-    parser.add_argument("--every", type=float, default=5.0, metavar="SECONDS", help=_("pause between two looks"))
+    parser.add_argument("--every", type=positive, default=5.0, metavar="SECONDS", help=_("pause between two looks"))
 
 
 def _status(context: Context) -> Answer:
@@ -26,8 +26,14 @@ def _status(context: Context) -> Answer:
 
     if context.args.watch and context.screen.as_json:
         raise UsageError(_("--watch is for people; it does not go with --output json."))
+    answer = Answer()
     while True:
-        view, watched = look(context)
+        try:
+            view, watched = look(context)
+        except KeyboardInterrupt:
+            if not context.args.watch:
+                raise
+            return answer
         answer = status_answer(context, view, watched)
         if not context.args.watch:
             return answer

@@ -44,6 +44,11 @@ REFUSED = {
         "next_command": "lpse-dr status",
     },
 }
+_SILENT_DATA = {
+    "missing": "database.lag_seconds", "missing_host": "drc-db", "limit_seconds": 5, "host": "drc-db", "to_site": "drc",
+}  # fmt: skip
+_SILENT = {"guard_id": "database.lag_seconds", "ok": False, "host": "drc-db", "data": _SILENT_DATA}
+_SILENT_ERROR = {"id": "database.lag_seconds", "host": "drc-db", "data": _SILENT_DATA}
 YES = ("switchover", "--from", "pdc", "--to", "drc", "--yes")
 
 
@@ -246,6 +251,47 @@ def test_leaving_a_run_says_how_to_get_back(
     monkeypatch.undo()
     shown = call("--office", office, "runs", "show", spoken.envelope["run"], "--follow", "--output", "json")
     assert shown.envelope["verdict"] == "COMPLETED"
+
+
+def test_an_interrupted_look_ends(
+    call: Call, office: Path, playbook: Playbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading is nothing to go on by itself: it is cancelled, and no question is asked."""
+    playbook("status", *HEALTHY, naps=60)
+
+    def interrupted(run: object) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lpse_dr.cli.go.follow", interrupted)
+    spoken = call("--office", office, "status", "--output", "json")
+    assert (spoken.code, spoken.envelope["exit_code"]) == (130, 130)
+    monkeypatch.undo()
+    shown = call("--office", office, "runs", "show", "last", "--follow", "--output", "json")
+    assert shown.envelope["error"]["id"] == "run.cancelled"
+
+
+def test_a_command_to_type_next_names_the_office(call: Call, office: Path, playbook: Playbook) -> None:
+    playbook("site_check", *HEALTHY, {**GUARDS, "guards": [_SILENT]}, {**REFUSED, "error": _SILENT_ERROR}, fails=True)
+    spoken = call("--office", office, "site", "check", "--output", "json")
+    assert f"Look at drc-db: lpse-dr --office {office} status -v" in spoken.envelope["error"]["next_command"]
+    assert "at most 5 s" in spoken.envelope["error"]["expected"]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "error"),
+    [
+        ("pdc", "mars", {"id": "site.known", "expected": "one of the sites pdc, drc", "found": "mars"}),
+        ("pdc", "DCR", {"id": "site.known", "found": "DCR", "next_command": "Did you mean 'drc'?"}),
+        ("pdc", "pdc", {"id": "site.differ", "expected": "two different sites", "found": "from pdc to pdc"}),
+    ],
+)
+def test_a_wrong_site_is_refused_by_the_guards_own_id(
+    call: Call, office: Path, source: str, target: str, error: dict[str, str]
+) -> None:
+    spoken = call("switchover", "--from", source, "--to", target, "--yes", "--office", office, "--output", "json")
+    assert spoken.code == 3
+    assert {key: spoken.envelope["error"][key] for key in error} == error
+    assert all(spoken.envelope["error"].values())
 
 
 def test_an_edited_journal_is_found(call: Call, office: Path, playbook: Playbook) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,20 @@ def test_globals_stand_anywhere(argv: list[str], found: dict[str, Any], rest: li
     assert split_globals(argv) == (Globals(**found), rest)
 
 
-@pytest.mark.parametrize("argv", [["--office"], ["--office", "--lab"], ["--output", "xml"], ["--lang", "nl"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--office"],
+        ["--office", "--lab"],
+        ["--output", "xml"],
+        ["--lang", "nl"],
+        # A variable that was not set must not end at the office in /etc.
+        ["--office", ""],
+        ["--office="],
+        ["--lab", ""],
+        ["--lab="],
+    ],
+)
 def test_bad_globals(argv: list[str]) -> None:
     with pytest.raises(UsageError):
         split_globals(argv)
@@ -61,6 +76,22 @@ def test_bad_globals(argv: list[str]) -> None:
         ("database stop", "--at"),
         ("status extra", "extra"),
         ("--output josn status", "'json'"),
+        ("--output yaml status", "--help"),
+        ("failback", "--help"),
+        ("-o json status", "not understood: -o"),
+        ("--ofice /x status", "'--office'"),
+        ("help foo", "'foo'"),
+        ("site check drc", "'--to drc'"),
+        ("database stop drc --at pdc", "'--at drc'"),
+        ("switchover pdc drc", "switchover --help"),
+        ("switchover -y", "'--yes'"),
+        ("status -w", "'--watch'"),
+        ("status --every nan", "--every"),
+        ("status --every -1", "--every"),
+        ("lab load --clients 0", "--clients"),
+        ("lab load --seconds inf", "--seconds"),
+        ("switchover --from", "switchover --help"),
+        ("--office= status", "--office needs a value"),
     ],
 )
 def test_typos_suggest_what_was_meant(call: Call, words: str, said: str) -> None:
@@ -101,6 +132,58 @@ def test_indonesian_by_default(call: Call, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("LC_ALL", "C")
     assert "cara pakai" in call("--help").out
     assert "usage" in call("--help", "--lang", "en").out
+
+
+def test_help_of_one_command(call: Call) -> None:
+    assert "lpse-dr switchover [-h]" in call("help", "switchover").out
+    assert "lpse-dr site check [-h]" in call("--help", "site", "check").out
+    assert "runs show" in call("help", "runs").out
+
+
+def test_also_a_bad_option_is_answered_in_the_language_asked_for(call: Call) -> None:
+    for words in (("--lang", "id", "--output", "yaml"), ("--output", "yaml", "--lang=id")):
+        assert "bukan salah satu dari" in call(*words).err
+
+
+def _typed(*words: str, shell: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Type a command into a shell, with what follows it there."""
+    program = f"{sys.executable} -m lpse_dr {' '.join(words)} {shell}"
+    argv = ["bash", "-c", f'{program}; echo "${{PIPESTATUS[0]}}" >&9']
+    with tempfile.TemporaryFile("w+") as kept:
+        argv[2] = argv[2].replace(">&9", f">&{kept.fileno()}")
+        done = subprocess.run(
+            argv, capture_output=True, text=True, env={**os.environ, **environment},
+            pass_fds=[kept.fileno()], check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        kept.seek(0)
+        done.returncode = int(kept.read())
+    return done
+
+
+@pytest.mark.parametrize(
+    ("words", "shell", "code"),
+    [
+        ("--help", "| true", 141),
+        ("--office /nowhere status --output json", "| true", 141),
+        ("--office /nowhere status", "2>&1 | true", 141),
+        ("--help", ">&-", 0),
+        ("--office /nowhere status", "2>&-", 2),
+        ("--office /nowhere switchover", "<&-", 2),
+    ],
+)
+def test_nobody_listens(words: str, shell: str, code: int) -> None:
+    # A pause, so that the reader is surely gone before anything is said.
+    late = "| (exec <&-; sleep 2)"
+    done = _typed(*words.split(), shell=shell.replace("| true", late))
+    assert done.returncode == code
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_a_terminal_without_the_letters(tmp_path: Path) -> None:
+    done = _typed("--office", "/tmp/kantor-\u00e9", "status", shell="", PYTHONIOENCODING="ascii")
+    assert done.returncode == 2
+    assert "kantor-?" in done.stderr
 
 
 def test_help_imports_nothing_heavy() -> None:
