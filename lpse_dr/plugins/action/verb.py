@@ -66,7 +66,10 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
                 b"\n",
             ]
         )
-        python = str((task_vars or {}).get("ansible_python_interpreter") or "/usr/bin/python3")
+        # A variable of the play or the task arrives as it is written, with its braces.
+        python = str(
+            self._templar.template((task_vars or {}).get("ansible_python_interpreter") or "/usr/bin/python3")
+        )
         command = shlex.join([python, "-u", "-c", conductor.BOOTSTRAP])
         done = self._low_level_execute_command(command, in_data=words, sudoable=True)
         if done["rc"] != 0:
