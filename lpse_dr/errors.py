@@ -41,6 +41,12 @@ class RefusedError(LpseDrError):
     error_id = "refused"
 
 
+class BusyError(RefusedError):
+    """Another changing operation is going on, and only one may."""
+
+    error_id = "operation.free"
+
+
 class InventoryError(RefusedError):
     """The inventory does not describe two usable sites."""
 

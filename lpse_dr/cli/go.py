@@ -194,7 +194,8 @@ def answer_of(context: Context, watched: Watched, payload: Mapping[str, Any], *,
 
 def tell(context: Context, verdict: str, error: Mapping[str, Any] | None) -> None:
     """Print a verdict, and with an error what was expected, found, and is to be done."""
-    context.screen.line(f"{_(VERDICTS[verdict])} ({verdict})")
+    word = _(VERDICTS[verdict])
+    context.screen.line(word if word.replace(" ", "_") == verdict else f"{word} ({verdict})")
     if error:
         rows = {
             _("expected"): str(error.get("expected") or ""),

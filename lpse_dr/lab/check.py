@@ -9,6 +9,7 @@ import ssl
 import time
 
 from ..errors import LabError
+from ..i18n import _
 from . import docker
 from .model import Lab
 from .overlay import FIRST_SITE, SERVICE
@@ -32,9 +33,13 @@ def service(lab: Lab) -> None:
             return
         time.sleep(0.1)
     raise LabError(
-        "The lab's hosts run, but its service does not.",
-        detail=f"database stream: {streaming}; document stream: {copying}; front door: {door}",
-        hint="lpse-dr lab down, then lpse-dr lab up",
+        _("The lab's hosts run, but its service does not."),
+        detail=_("database stream: {streaming}; document stream: {copying}; front door: {door}").format(
+            streaming=streaming, copying=copying, door=door
+        ),
+        hint=_("{first}, then {second}").format(
+            first=f"lpse-dr lab down --name {lab.name}", second=f"lpse-dr lab up --name {lab.name}"
+        ),
     )
 
 

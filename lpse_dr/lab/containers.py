@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from ..errors import LabError
+from ..i18n import _
 from . import docker, firewall
 from .model import LABEL, Lab, LabHost, LabNetwork
 
@@ -91,17 +92,17 @@ def wait_booted(host: LabHost) -> None:
             break
         if not state and not is_running(host):
             raise LabError(
-                f"systemd on host {host.name} ended at once.",
+                _("systemd on host {host} ended at once.").format(host=host.name),
                 detail=docker.run("inspect", "--format", "{{json .State}}", host.container).strip(),
-                hint="sysctl fs.inotify.max_user_instances: 1024 are enough for several labs.",
+                hint=_("sysctl fs.inotify.max_user_instances: 1024 are enough for several labs."),
             )
         time.sleep(0.2)
     raise LabError(
-        f"Host {host.name} did not start within {_BOOT_SECONDS:.0f} s."
+        _("Host {host} did not start within {seconds:.0f} s.").format(host=host.name, seconds=_BOOT_SECONDS)
         if not state
-        else f"Host {host.name} is {state}.",
+        else _("Host {host} is {state}.").format(host=host.name, state=state),
         detail=_evidence(host),
-        hint="lpse-dr lab down, then lpse-dr lab up; if it happens again, look at the machine's load and memory.",
+        hint=_("lpse-dr lab down, then lpse-dr lab up; if it happens again, look at the machine's load and memory."),
     )
 
 
@@ -151,7 +152,7 @@ def remove(name: str, progress: Callable[[str], None]) -> bool:
                 time.sleep(0.3)
             continue
         if not found:
-            progress("removing containers and networks")
+            progress(_("removing containers and networks"))
         quiet, found = 0, True
         with ThreadPoolExecutor(_PARALLEL) as pool:
             list(pool.map(lambda container: _gone("rm", "-f", "-v", container), containers))
@@ -161,9 +162,9 @@ def remove(name: str, progress: Callable[[str], None]) -> bool:
             _gone("volume", "rm", "-f", volume)
         if time.monotonic() > until:
             raise LabError(
-                f"Docker does not let go of the lab '{name}'.",
+                _("Docker does not let go of the lab '{name}'.").format(name=name),
                 detail=" ".join(containers + networks + volumes),
-                hint="systemctl restart docker, then lpse-dr lab down again",
+                hint=_("systemctl restart docker, then lpse-dr lab down again"),
             )
     firewall.clear(name)
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from ..errors import LabError
+from ..i18n import _
 
 
 def run(*arguments: str, stdin: bytes | None = None, timeout_seconds: float = 120) -> str:
@@ -21,10 +22,10 @@ def run(*arguments: str, stdin: bytes | None = None, timeout_seconds: float = 12
             start_new_session=True,
         )
     except FileNotFoundError as problem:
-        raise LabError("Docker is not installed.", hint="apt-get install docker.io") from problem
+        raise LabError(_("Docker is not installed."), hint="apt-get install docker.io") from problem
     except subprocess.TimeoutExpired as problem:
         raise LabError(
-            f"Docker did not answer within {timeout_seconds:.0f} s.",
+            _("Docker did not answer within {seconds:.0f} s.").format(seconds=timeout_seconds),
             detail="docker " + " ".join(arguments),
             hint="systemctl restart docker",
         ) from problem
@@ -32,9 +33,12 @@ def run(*arguments: str, stdin: bytes | None = None, timeout_seconds: float = 12
         said = done.stderr.decode(errors="replace").strip()
         if "daemon" in said and ("connect" in said or "running" in said):
             if "permission denied" in said:
-                raise LabError("This user may not talk to Docker.", detail=said, hint="sudo usermod -aG docker $USER")
-            raise LabError("The Docker engine is not running.", detail=said, hint="systemctl start docker")
-        raise LabError(f"Docker refused: docker {arguments[0]}.", detail=said or done.stdout.decode())
+                raise LabError(
+                    _("This user may not talk to Docker."), detail=said, hint="sudo usermod -aG docker $USER"
+                )
+            raise LabError(_("The Docker engine is not running."), detail=said, hint="systemctl start docker")
+        refused = _("Docker refused: docker {word}.").format(word=arguments[0])
+        raise LabError(refused, detail=said or done.stdout.decode())
     return done.stdout.decode()
 
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 
 from ..errors import LabError
+from ..i18n import _
 from . import docker, rootfs
 from .model import LABEL, VARIANTS, Lab
 
@@ -99,7 +100,7 @@ def _shell(name: str, script: str) -> None:
     if os.geteuid() == 0 and shutil.which("iptables"):
         done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise LabError("The lab's firewall rules could not be set.", detail=done.stderr.strip())
+            raise LabError(_("The lab's firewall rules could not be set."), detail=done.stderr.strip())
         return
     tags = [rootfs.tag(variant) for variant in VARIANTS.values()]
     image = next((tag for tag in tags if docker.run("image", "ls", "-q", tag).strip()), None)

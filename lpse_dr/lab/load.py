@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..errors import LabError
+from ..i18n import _
 from . import docker, pglog
 from .bids import RecordError
 from .model import Lab, LabHost
@@ -66,7 +67,8 @@ def newest(lab: Lab) -> Path:
     """Return the folder of the lab's last load that was collected. LabError where there is none."""
     folders = sorted(path.parent for path in loads_folder(lab).glob("*/summary.json"))
     if not folders:
-        raise LabError(f"There is no load of the lab '{lab.name}' to audit.", hint="lpse-dr lab load --seconds 10")
+        text = _("There is no load of the lab '{name}' to audit.").format(name=lab.name)
+        raise LabError(text, hint=f"lpse-dr lab load --name {lab.name} --seconds 10")
     return folders[-1]
 
 
@@ -106,7 +108,7 @@ class LoadSession:
         dns_ttl_seconds: float = 5.0,
     ) -> None:
         if not lab.in_group("client"):
-            raise LabError(f"The lab '{lab.name}' has no host in group client.")
+            raise LabError(_("The lab '{name}' has no host in group client.").format(name=lab.name))
         self.lab = lab
         self.seconds = seconds
         self.vendor = lab.in_group("client")[0]
@@ -212,14 +214,14 @@ class LoadSession:
 
     def _wait(self, seconds: float) -> None:
         if self._process is None:
-            raise LabError("The load was not started.")
+            raise LabError(_("The load was not started."))
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired as error:
-            raise LabError(f"The load did not end within {seconds:.0f} s.") from error
+            raise LabError(_("The load did not end within {seconds:.0f} s.").format(seconds=seconds)) from error
         if code:
             said = (self.folder / "load.err").read_text(encoding="utf-8", errors="replace")
-            raise LabError("The load generator failed.", detail=said.strip()[-800:])
+            raise LabError(_("The load generator failed."), detail=said.strip()[-800:])
 
     def _copy_program(self, host: LabHost, name: str, *, user: str) -> None:
         script = f'umask 022; mkdir -p "{self._inside}" && cat > "{self._inside}/{name}"'
@@ -246,7 +248,8 @@ class LoadSession:
             said = ""
             with contextlib.suppress(LabError):
                 said = _execute(host, "cat", f"{self._inside}/probe.err")
-            raise LabError(f"The write probe at {host.name} gives no samples.", detail=said[-800:]) from error
+            text = _("The write probe at {host} gives no samples.").format(host=host.name)
+            raise LabError(text, detail=said[-800:]) from error
         self._prefer(host)
 
     def _prefer(self, host: LabHost) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import LabError
+from ..i18n import _
 from . import docker
 from .model import LABEL, Progress
 
@@ -34,10 +35,16 @@ def prepare(containers: int, progress: Progress) -> None:
         _INSTANCES.write_text(f"{wanted}\n")
     except OSError as problem:
         raise LabError(
-            f"This machine allows {limit} inotify instances; the lab needs {needed}.",
+            _("This machine allows {limit} inotify instances; the lab needs {needed}.").format(
+                limit=limit, needed=needed
+            ),
             hint=f"sudo sysctl fs.inotify.max_user_instances={wanted}",
         ) from problem
-    progress(f"fs.inotify.max_user_instances raised from {limit} to {wanted}")
+    progress(
+        _("{setting} raised from {old} to {new}").format(
+            setting="fs.inotify.max_user_instances", old=limit, new=wanted
+        )
+    )
 
 
 def check_bridges() -> None:
@@ -48,6 +55,6 @@ def check_bridges() -> None:
         filtered = False
     if not filtered:
         raise LabError(
-            "Traffic inside Docker's bridges passes no firewall here, so the lab could not isolate its hosts.",
+            _("Traffic inside Docker's bridges passes no firewall here, so the lab could not isolate its hosts."),
             hint="sudo modprobe br_netfilter && sudo sysctl net.bridge.bridge-nf-call-iptables=1",
         )

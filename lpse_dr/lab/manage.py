@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ..errors import LabError
+from ..i18n import _
 from ..office import state_folder
 from . import check, containers, docker, firewall, machine, material, office_folder, overlay, rootfs, topology, wheel
 from .model import (
@@ -43,27 +44,30 @@ def up(name: str, progress: Progress, variant: str = BOOKWORM.name) -> Lab:
     """
     check_name(name)
     if variant not in VARIANTS:
-        raise LabError(f"There is no variant '{variant}' of the lab.", hint=f"One of: {', '.join(VARIANTS)}.")
+        text = _("There is no variant '{name}' of the lab.").format(name=variant)
+        raise LabError(text, hint=_("One of: {names}.").format(names=", ".join(VARIANTS)))
     with _locked(name):
         now = status(name)
         if now.state == "up":
             lab = load_lab(name)
             if lab.variant.name != variant:
                 raise LabError(
-                    f"The lab '{name}' is up, made of {lab.variant.name} and not of {variant}.",
+                    _("The lab '{name}' is up, made of {found} and not of {wanted}.").format(
+                        name=name, found=lab.variant.name, wanted=variant
+                    ),
                     hint=f"lpse-dr lab down --name {name}",
                 )
-            progress("already up")
+            progress(_("already up"))
             return lab
         if now.state != "absent":
-            progress("removing what is left of an earlier lab")
+            progress(_("removing what is left of an earlier lab"))
             _remove(name, progress)
         tag = rootfs.ensure(progress, VARIANTS[variant])
         machine.prepare(len(topology.host_names()), progress)
         try:
             return _build(name, VARIANTS[variant], tag, progress)
         except BaseException:
-            progress("stopped; removing what was made")
+            progress(_("stopped; removing what was made"))
             _remove(name, progress)
             raise
 
@@ -101,20 +105,20 @@ def names() -> list[str]:
 
 def _build(name: str, variant: Variant, tag: str, progress: Progress) -> Lab:
     began = time.monotonic()
-    progress("networks")
+    progress(_("networks"))
     lab = _networks(name, variant)
     lab.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     lab.folder.chmod(0o700)
     save(lab)
     machine.check_bridges()  # only now: Docker loads the module with the first network that isolates
-    progress("keys and configuration")
+    progress(_("keys and configuration"))
     addresses = {host.name: list(host.addresses.values()) for host in lab.hosts.values()}
     servers = [host.name for host in lab.in_group("database")]
     files = [host.name for host in lab.in_group("application")]
     secret = material.make(addresses, servers, files, overlay.SERVICE)
     flags = containers.run_flags()
     now = time.time()
-    progress(f"{len(lab.hosts)} hosts")
+    progress(_("{count} hosts").format(count=len(lab.hosts)))
     # The databases first, theirs is the longest way to readiness; the jump hosts last, the package is built meanwhile.
     order = sorted(lab.hosts.values(), key=lambda host: ("jump" in host.groups, "database" not in host.groups))
     firewall.open_management(lab)
@@ -130,11 +134,11 @@ def _build(name: str, variant: Variant, tag: str, progress: Progress) -> Lab:
             containers.make(lab, host, tag, flags, overlay.overlay(lab, host, secret, now, tool))
 
         containers.in_parallel(make, order)
-    progress("waiting until every host has started")
+    progress(_("waiting until every host has started"))
     containers.in_parallel(containers.wait_booted, lab.hosts.values())
     check.service(lab)
     (lab.folder / "ready").touch()
-    progress(f"up after {time.monotonic() - began:.0f} s")
+    progress(_("up after {seconds:.0f} s").format(seconds=time.monotonic() - began))
     return lab
 
 
@@ -154,8 +158,10 @@ def _networks(name: str, variant: Variant) -> Lab:
                 raise
             return lab
     raise LabError(
-        f"No free block of addresses is left in {topology.POOL} for the lab '{name}'.",
-        hint="Take another lab down (lpse-dr lab down --name NAME), or remove unused networks: docker network prune",
+        _("No free block of addresses is left in {pool} for the lab '{name}'.").format(pool=topology.POOL, name=name),
+        hint=_(
+            "Take another lab down (lpse-dr lab down --name NAME), or remove unused networks: docker network prune"
+        ),
     )
 
 

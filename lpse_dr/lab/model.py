@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import LabError
+from ..i18n import _
 from ..office import lab_folder
 
 Progress = Callable[[str], None]
@@ -137,7 +138,8 @@ class LabStatus:
 def check_name(name: str) -> str:
     """Return the name, or raise LabError: it becomes part of container, network and bridge names."""
     if not _NAME.fullmatch(name):
-        raise LabError(f"'{name}' cannot be the name of a lab.", hint="Use 1 to 12 lower-case letters and digits.")
+        text = _("'{name}' cannot be the name of a lab.").format(name=name)
+        raise LabError(text, hint=_("Use 1 to 12 lower-case letters and digits."))
     return name
 
 
@@ -166,5 +168,6 @@ def load_lab(name: str) -> Lab:
         networks = {key: LabNetwork(**value) for key, value in data["networks"].items()}
         variant = VARIANTS[data.get("variant", BOOKWORM.name)]
     except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise LabError(f"The lab '{name}' is not up.", hint=f"lpse-dr lab up --name {name}") from problem
+        text = _("The lab '{name}' is not up.").format(name=name)
+        raise LabError(text, hint=f"lpse-dr lab up --name {name}") from problem
     return Lab(name=name, office=folder / "office", hosts=hosts, networks=networks, variant=variant)

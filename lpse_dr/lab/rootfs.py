@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 from ..errors import LabError
+from ..i18n import _
 from ..office import state_folder
 from . import docker
 from .model import BOOKWORM, Progress, Variant
@@ -52,11 +53,11 @@ def _ensure(name: str, progress: Progress, variant: Variant) -> str:
     _check_disk()
     program = shutil.which("mmdebstrap")
     if program is None:
-        raise LabError("mmdebstrap, which builds the lab's image, is missing.", hint="apt-get install mmdebstrap")
-    progress("building the image from Debian packages (once, a few minutes)")
+        raise LabError(_("mmdebstrap, which builds the lab's image, is missing."), hint="apt-get install mmdebstrap")
+    progress(_("building the image from Debian packages (once, a few minutes)"))
     with tempfile.TemporaryDirectory(prefix="lpse-dr-image-") as folder:
         _download_wheels(Path(folder) / "wheels", variant)
-        progress("installing packages")
+        progress(_("installing packages"))
         _build(program, Path(folder), name, variant)
     return name
 
@@ -67,7 +68,8 @@ def _check_disk() -> None:
     free = min(shutil.disk_usage(place).free, shutil.disk_usage(tempfile.gettempdir()).free)
     if free < _NEEDED_BYTES:
         raise LabError(
-            f"The lab's image needs 3 GB of free disk, {free / 1e9:.1f} GB are left.", hint="docker image prune"
+            _("The lab's image needs 3 GB of free disk, {free:.1f} GB are left.").format(free=free / 1e9),
+            hint="docker image prune",
         )
 
 
@@ -87,7 +89,7 @@ def _download_wheels(folder: Path, variant: Variant) -> None:
         *selection,
         *_WHEELS,
     ]
-    _call(command, "pip could not fetch what the jump hosts need.")
+    _call(command, _("pip could not fetch what the jump hosts need."))
 
 
 def _packages(variant: Variant) -> str:
@@ -124,7 +126,7 @@ def _build(program: str, folder: Path, name: str, variant: Variant) -> None:
     (folder / "sources").write_text(sources)
     given = [str(folder / "sources")] if sources else []
     command = [program, f"--mode={mode}", *options, variant.suite, str(archive), *given]
-    _call(command, "mmdebstrap could not build the lab's image.", {"LPSE_DR_SETUP": str(_HERE / "setup.sh")})
+    _call(command, _("mmdebstrap could not build the lab's image."), {"LPSE_DR_SETUP": str(_HERE / "setup.sh")})
     changes = [word for change in _changes(variant) for word in ("--change", change)]
     # The label lets `docker image ls` show which images are the lab's; old ones are never removed behind a person's back.
     docker.run("import", *changes, "--change", f"LABEL {REPOSITORY}=1", str(archive), name, timeout_seconds=300)
@@ -173,4 +175,4 @@ def _call(command: list[str], failure: str, extra: dict[str, str] | None = None)
     )
     if done.returncode != 0:
         last = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
-        raise LabError(failure, detail=last, hint="Check the package sources of this machine: apt-get update.")
+        raise LabError(failure, detail=last, hint=_("Check the package sources of this machine: apt-get update."))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..content import content_root
 from ..errors import LabError
+from ..i18n import _
 
 _NAME = "lpse-dr"
 
@@ -33,7 +34,7 @@ def _built(checkout: Path) -> tuple[str, bytes]:
         made = list(Path(folder).glob("*.whl"))
         if done.returncode != 0 or len(made) != 1:
             raise LabError(
-                "The package could not be built for the jump hosts.",
+                _("The package could not be built for the jump hosts."),
                 detail=(done.stderr or done.stdout).strip()[-800:],
                 hint="script/setup",
             )

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ..errors import RefusedError, RunnerError
+from ..errors import BusyError, RunnerError
 from ..i18n import _, language
 from ..journal import now, open_maintenance, who
 from .folder import Run, prune, runs, sweep, write_json
@@ -53,7 +53,7 @@ def _only_one(order: Order, run: str) -> Iterator[int]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             other = path.read_text(encoding="utf-8").strip()
-            raise RefusedError(
+            raise BusyError(
                 _("Another operation is going on."),
                 detail=_("Run {run} has not ended.").format(run=other or "?"),
                 hint=f"lpse-dr runs show {other or 'last'} --follow",
@@ -74,7 +74,7 @@ def new_run_id(operation: str) -> str:
 def launch(order: Order, *, started: Callable[[Run], None] | None = None) -> Run:
     """Record the request, start the run's process and return; the run goes on by itself.
 
-    Raises RefusedError while another changing run lives, JournalError when it cannot be recorded,
+    Raises BusyError while another changing run lives, JournalError when it cannot be recorded,
     RunnerError when the process cannot be started. In each case nothing has been done.
     """
     if not order.playbook.is_file():

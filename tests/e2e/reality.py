@@ -21,7 +21,7 @@ _LOOKS = {
         "systemctl is-active spse lpse-dr-files.timer"
     ),
     "gateway": "cat /var/lib/lpse-dr/state.json; grep -v -e hold_until -e pace_until /etc/haproxy/lpse-dr.map; systemctl is-active haproxy",
-    "nameserver": "dig +short @127.0.0.1 spse.lomboktengah.test 2>/dev/null || kdig +short @127.0.0.1 spse.lomboktengah.test",
+    "nameserver": "dig +short +time=1 +tries=2 @ADDRESS spse.lomboktengah.test",
 }
 
 
@@ -33,8 +33,9 @@ def on(lab: Lab, host: str, script: str) -> str:
 def snapshot(lab: Lab) -> dict[str, str]:
     """Return the durable state of every serving host; a host that cannot be looked at reads as gone."""
     found = {}
-    for group, script in _LOOKS.items():
+    for group, look in _LOOKS.items():
         for host in lab.in_group(group):
+            script = look.replace("ADDRESS", host.addresses.get("public", ""))
             try:
                 # The scripts report what is missing as text; their exit code says nothing.
                 found[host.name] = on(lab, host.name, script + "; true")

@@ -205,7 +205,8 @@ def second() -> Iterator[str]:
 )
 def test_interrupted_up_leaves_nothing_and_the_neighbour_alone(lab: Lab, second: str, seconds: float) -> None:
     before = docker.run("ps", "--filter", f"label={LABEL}={lab.name}", "--format", "{{.ID}}")
-    command = [sys.executable, "-m", "lpse_dr.lab.manage", "up", second]
+    # Who started these tests in the background may ignore SIGINT, and would hand that down.
+    command = ["env", "--default-signal=INT", sys.executable, "-m", "lpse_dr.lab.manage", "up", second]
     child = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
     time.sleep(seconds)
     os.killpg(child.pid, signal.SIGINT)

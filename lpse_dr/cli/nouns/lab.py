@@ -19,6 +19,15 @@ def _name_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", metavar="NAME", help=_("which lab (default: demo)"))
 
 
+def _up_arguments(parser: argparse.ArgumentParser) -> None:
+    from ...lab.model import BOOKWORM, VARIANTS
+
+    _name_argument(parser)
+    parser.add_argument(
+        "--variant", choices=tuple(VARIANTS), default=BOOKWORM.name, help=_("the release of Debian it is made of")
+    )
+
+
 def _load_arguments(parser: argparse.ArgumentParser) -> None:
     _name_argument(parser)
     parser.add_argument("--seconds", type=positive, default=30.0, metavar="N", help=_("how long vendors submit bids"))
@@ -52,7 +61,7 @@ def _sayer(context: Context) -> Callable[[str], None]:
 def _up(context: Context) -> Answer:
     from ...lab.manage import up
 
-    lab = up(_headed(context), _sayer(context))
+    lab = up(_headed(context), _sayer(context), variant=context.args.variant)
     context.screen.line(_("next: {command}").format(command=f"lpse-dr --lab {lab.name} status"))
     item = {"name": lab.name, "state": "up", "office": str(lab.office), "inventory": str(lab.inventory)}
     return Answer(changed=True, payload={"labs": [item]})
@@ -144,7 +153,7 @@ def _audit(context: Context) -> Answer:
 
 
 VERBS = (
-    Verb("up", N_("build the lab and start it"), _up, _name_argument, changes_itself=True, inverse_itself="lab down"),
+    Verb("up", N_("build the lab and start it"), _up, _up_arguments, changes_itself=True, inverse_itself="lab down"),
     Verb("down", N_("remove the lab; nothing stays"), _down, _name_argument, changes_itself=True, inverse_itself="lab up"),
     Verb("status", N_("which labs there are"), _status, _name_argument),
     Verb("inventory", N_("print the path of its inventory, for ansible-playbook -i"), _inventory, _name_argument),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ...content import content_root
 from ...i18n import N_, _
 from ...operations.model import Operation
 from ..context import Answer, Context
@@ -16,12 +17,11 @@ CHECK = Operation("site.check")
 
 def _check_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--to", metavar="SITE", help=_("the site that would take over; otherwise proposed"))
+    # Offered is what this version can do.
+    root = content_root()
+    known = tuple(name for name in ("switchover", "failover", "failback") if Operation(name).playbook(root).is_file())
     parser.add_argument(
-        "--for",
-        dest="purpose",
-        choices=("switchover", "failover", "failback"),
-        default="switchover",
-        help=_("what for (default: switchover)"),
+        "--for", dest="purpose", choices=known, default="switchover", help=_("what for (default: switchover)")
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -40,26 +39,34 @@ def test_half_a_choice_is_none(text: str) -> None:
         parse_map(text)
 
 
-def record(address: bytes, ttl: int = 5) -> bytes:
-    """Return an A record that points back at the question's name."""
-    return b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, ttl, len(address)) + address
-
-
-def packet(flags: int, *records: bytes) -> bytes:
-    """Return an answer for the name spse."""
-    return struct.pack(">HHHHHH", 1, flags, 1, len(records), 0, 0) + b"\x04spse\0\0\1\0\1" + b"".join(records)
+def said(status: str, flags: str, count: int, *records: str) -> str:
+    """Return what dig prints of an answer."""
+    head = f";; Got answer:\n;; ->>HEADER<<- opcode: QUERY, status: {status}, id: 4711\n"
+    head += f";; flags: {flags}; QUERY: 1, ANSWER: {count}, AUTHORITY: 0, ADDITIONAL: 1\n\n"
+    return head + ";; ANSWER SECTION:\n" + "".join(f"spse.example.test.\t5\tIN\t{record}\n" for record in records)
 
 
 def test_an_authoritative_answer_is_read() -> None:
-    assert parse_answer(packet(0x8400, record(b"\x0a\0\0\1"))) == [("10.0.0.1", 5)]
-    assert parse_answer(packet(0x8403)) == []
+    assert parse_answer(said("NOERROR", "qr aa", 1, "A\t10.0.0.1")) == [("10.0.0.1", 5)]
+    assert parse_answer(said("NOERROR", "qr aa", 2, "CNAME\tdrc.example.test.", "A\t10.0.0.2")) == [("10.0.0.2", 5)]
+    assert parse_answer(said("NXDOMAIN", "qr aa", 0)) == []
+    assert parse_answer(said("NOERROR", "qr aa", 0)) == []
 
 
 @pytest.mark.parametrize(
     "answer",
-    [packet(0x8405), packet(0x8402), packet(0x8000, record(b"\x0a\0\0\1")), packet(0x8600), packet(0x8400, record(b"\x0a\0\0\1")[:-6])],
-)  # fmt: skip
-def test_refused_failed_second_hand_or_cut_answers_are_none(answer: bytes) -> None:
+    [
+        "",
+        ";; communications error to 10.0.0.53#53: timed out\n",
+        said("REFUSED", "qr", 0),
+        said("SERVFAIL", "qr aa", 0),
+        said("NOERROR", "qr rd ra", 1, "A\t10.0.0.1"),
+        said("NOERROR", "qr aa tc", 1, "A\t10.0.0.1"),
+        said("NOERROR", "qr aa", 1),
+        said("NOERROR", "qr aa", 1, "A"),
+    ],
+)
+def test_refused_failed_second_hand_or_cut_answers_are_none(answer: str) -> None:
     with pytest.raises(ValueError):
         parse_answer(answer)
 
@@ -144,7 +151,7 @@ def test_a_name_that_does_not_move_is_a_failure(dns: Names) -> None:
 
 
 def test_a_dead_authority_is_unknown_not_elsewhere(dns: Names) -> None:
-    dns.answers = [OSError("none within 2 s")]
+    dns.answers = [VerbError("dns.no_answer", "10.0.0.53 to answer", "none within 2 s")]
     reading = dns.call("try_dns")["dns"]
     assert (reading["site"], reading["update_ok"], "none within" in reading["error"]) == (None, None, True)
     with pytest.raises(VerbError):

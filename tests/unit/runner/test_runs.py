@@ -115,7 +115,9 @@ def test_it_outlives_the_terminal_that_started_it(start: Start, state: Path, tmp
         "p, i, s = map(Path, sys.argv[1:]); launch(Order('site.status', p, i, s, False, 'lpse-dr status')); time.sleep(60)"
     )
     paths = [str(tmp_path / "playbook.yml"), str(tmp_path / "inventory" / "hosts.yml"), str(state)]
-    terminal = subprocess.Popen([sys.executable, "-c", program, *paths], start_new_session=True)
+    # Who started these tests may ignore SIGHUP, and would hand that down.
+    command = ["env", "--default-signal=HUP", sys.executable, "-c", program, *paths]
+    terminal = subprocess.Popen(command, start_new_session=True)
     _until(lambda: len(runs(state)) == 2 and runs(state)[-1].events_path.exists())
     os.killpg(terminal.pid, signal.SIGHUP)
     terminal.wait(10)

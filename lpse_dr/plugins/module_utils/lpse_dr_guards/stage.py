@@ -137,9 +137,10 @@ def left_open(view: View) -> List[Open]:
     there = _slots(view, view.source)
     if there is None or old in there:
         found.append(Open("database.old_slot", view.source, old))
-    saved = view.known(view.target, "state.saved")
-    if not isinstance(saved, dict) or "database_arm" in saved:
-        found.append(Open("database.disarm", view.target, "armed"))
+    for host in (view.target, view.source):
+        saved = view.known(host, "state.saved")
+        if not isinstance(saved, dict) or "database_arm" in saved:
+            found.append(Open("database.disarm", host, "armed"))
     for host in view.hosts("gateway"):
         need("gateway.release", host, "traffic.state", "open")
         need("gateway.release", host, "traffic.target", view.to_site)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import random
 import re
-import socket
-import struct
-import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from .base import Context, VerbError, run
@@ -56,8 +52,8 @@ class Name:
         }
         try:
             found = query_address(self.server, self.name, seconds)
-        except (OSError, ValueError) as error:
-            reading["error"] = "no answer: %s" % (str(error) or repr(error))
+        except (VerbError, ValueError) as error:
+            reading["error"] = "no answer: %s" % (error.found if isinstance(error, VerbError) else error)
             return reading
         addresses = sorted(address for address, _ in found)
         reading["addresses"] = addresses
@@ -118,60 +114,30 @@ def _kind(address: str) -> str:
 def query_address(server: str, name: str, seconds: float) -> List[Tuple[str, int]]:
     """Ask ``server`` for the A records of ``name`` without recursion; return [(address, ttl)].
 
-    OSError: no answer. ValueError: an answer that is no authoritative yes or no.
+    VerbError: no answer. ValueError: an answer that is no authoritative yes or no.
     """
-    number = random.SystemRandom().randrange(1 << 16)
-    question = b"".join(bytes([len(label)]) + label.encode("ascii") for label in name.rstrip(".").split("."))
-    packet = struct.pack(">HHHHHH", number, 0, 1, 0, 0, 0) + question + b"\0" + struct.pack(">HH", 1, 1)
-    family = socket.AF_INET6 if ":" in server else socket.AF_INET
-    deadline = time.monotonic() + seconds
-    with socket.socket(family, socket.SOCK_DGRAM) as channel:
-        channel.connect((server, 53))
-        while True:
-            channel.send(packet)
-            # Asked again every half second: a packet may be lost.
-            left = min(0.5, deadline - time.monotonic())
-            if left <= 0:
-                raise OSError("none within %.1f s" % seconds)
-            channel.settimeout(left)
-            try:
-                answer = channel.recv(4096)
-            except socket.timeout:
-                continue
-            if len(answer) >= 12 and struct.unpack_from(">H", answer)[0] == number:
-                return parse_answer(answer)
+    tries = max(1, int(seconds))
+    argv = ["dig", "+norecurse", "+noall", "+comments", "+answer", "+time=1", "+tries=%d" % tries]
+    done = run([*argv, "@" + server, name, "A"], tries + 0.5, check=False)
+    if done.returncode != 0:
+        words = (done.stdout + done.stderr).strip().splitlines() or ["exit %d" % done.returncode]
+        raise VerbError("dns.no_answer", "%s to answer" % server, words[-1].lstrip("; "))
+    return parse_answer(done.stdout)
 
 
-def parse_answer(answer: bytes) -> List[Tuple[str, int]]:
-    """Read the A records of a DNS answer. ValueError: refused, failed, cut short, or not from the authority."""
-    _, flags, questions, count, _, _ = struct.unpack_from(">HHHHHH", answer)
-    code = flags & 15
-    if code == 3:
+def parse_answer(words: str) -> List[Tuple[str, int]]:
+    """Read the A records of what dig printed. ValueError: refused, failed, cut short, or not from the authority."""
+    status = re.search(r"^;; ->>HEADER<<-.* status: (\w+),", words, re.M)
+    flags = re.search(r"^;; flags:([a-z ]*);.* ANSWER: (\d+),", words, re.M)
+    if not status or not flags:
+        raise ValueError("an answer that cannot be used")
+    if status.group(1) == "NXDOMAIN":
         return []
-    if code or not flags & 0x8000 or flags & 0x0200:
-        raise ValueError("code %d" % code if code else "an answer that cannot be used")
-    if not flags & 0x0400:
+    if status.group(1) != "NOERROR":
+        raise ValueError(status.group(1))
+    if "aa" not in flags.group(1).split() or "tc" in flags.group(1).split():
         raise ValueError("the server is not the authority")
-    found = []
-    try:
-        offset = 12
-        for _ in range(questions):
-            offset = _skip_name(answer, offset) + 4
-        for _ in range(count):
-            offset = _skip_name(answer, offset)
-            kind, _, ttl, length = struct.unpack_from(">HHIH", answer, offset)
-            offset += 10
-            if kind == 1 and length == 4:
-                found.append((socket.inet_ntoa(answer[offset : offset + 4]), ttl))
-            offset += length
-    except (struct.error, IndexError, OSError) as error:
-        raise ValueError("an answer that is cut short") from error
-    return found
-
-
-def _skip_name(answer: bytes, offset: int) -> int:
-    while answer[offset]:
-        if answer[offset] & 0xC0:
-            return offset + 2
-        offset += 1 + answer[offset]
-    return offset + 1
+    rows = [line.split() for line in words.splitlines() if line and not line.startswith(";")]
+    if len(rows) != int(flags.group(2)) or not all(len(row) >= 5 for row in rows):
+        raise ValueError("an answer that is cut short")
+    return [(row[4], int(row[1])) for row in rows if row[3] == "A"]
