@@ -194,7 +194,6 @@ def main() -> int:
     try:
         manage.down(NAME, say)
         lab = manage.up(NAME, say)
-        time.sleep(6)
         for label, clients in (("idle", 1), ("load", 8)):
             say(f"{options.rounds} switch-overs, {clients} clients")
             trials = under_load(lab, options.rounds, clients, say)
@@ -222,7 +221,6 @@ def main() -> int:
             say(f"the hand-made floor, on a fresh lab, {number + 1}/3")
             manage.down(NAME, say)
             lab = manage.up(NAME, say)
-            time.sleep(6)
             floors.append(floor(lab) or 0.0)
         figures["floor_database_outage_seconds"] = median(floors)
         for key, value in figures.items():

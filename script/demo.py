@@ -7,32 +7,35 @@ import json
 import sys
 import time
 
+from lpse_dr import i18n
 from lpse_dr.errors import LpseDrError
+from lpse_dr.i18n import N_, _
 from lpse_dr.lab import manage
 from lpse_dr.lab.trial import Trial, measure
 
 NAME = "demo"
 ROWS = (
-    ("requests", "requests of 8 vendors", ""),
-    ("failed", "of these failed", ""),
-    ("acknowledged", "bids with a receipt", ""),
-    ("lost", "of these lost", ""),
-    ("both_writable_milliseconds", "both sites writable", "ms"),
-    ("database_outage_seconds", "database closed for writes", "s"),
-    ("longest_wait_seconds", "longest wait of a vendor", "s"),
-    ("switchover_seconds", "the whole command", "s"),
-    ("verdict", "verdict", ""),
+    ("requests", N_("requests of 8 vendors"), ""),
+    ("failed", N_("of these failed"), ""),
+    ("acknowledged", N_("bids with a receipt"), ""),
+    ("lost", N_("of these lost"), ""),
+    ("both_writable_milliseconds", N_("both sites writable"), "ms"),
+    ("database_outage_seconds", N_("database closed for writes"), "s"),
+    ("longest_wait_seconds", N_("longest wait of a vendor"), "s"),
+    ("switchover_seconds", N_("the whole command"), "s"),
+    ("verdict", N_("verdict"), ""),
 )
 
 
 def table(trial: Trial) -> str:
     """Return the figures as a table of 60 columns."""
     figures = trial.figures()
-    lines = ["", "  planned switch-over pdc -> drc, under load", "  " + "-" * 54]
+    lines = ["", "  " + _("planned switch-over {source} -> {target}, under load").format(source="pdc", target="drc")]
+    lines.append("  " + "-" * 54)
     for key, words, unit in ROWS:
         value = figures[key]
         shown = f"{value:.2f}" if isinstance(value, float) else str(value)
-        lines.append(f"  {words:<32}{shown:>14} {unit}".rstrip())
+        lines.append(f"  {_(words):<32}{shown:>14} {unit}".rstrip())
     lines += ["  " + "-" * 54, ""]
     lines += [f"  ! {problem}" for problem in trial.audit.problems]
     return "\n".join(lines)
@@ -44,6 +47,7 @@ def main() -> int:
     parser.add_argument("--output", choices=("text", "json"), default="text")
     parser.add_argument("--keep", action="store_true", help="leave the lab up")
     options = parser.parse_args()
+    i18n.use(i18n.choose(None))
     began = time.monotonic()
 
     def say(text: str) -> None:
@@ -52,7 +56,7 @@ def main() -> int:
     try:
         manage.down(NAME, say)
         lab = manage.up(NAME, say)
-        say("8 vendors submit bids; in 10 s the switch-over begins")
+        say(_("8 vendors submit bids; in 10 s the switch-over begins"))
         trial = measure(lab, "pdc", "drc", show_progress=True)
         print(table(trial), file=sys.stderr if options.output == "json" else sys.stdout)
         if options.output == "json":
@@ -62,13 +66,11 @@ def main() -> int:
         print(f"\nscript/demo: {error.message}\n{error.detail}\n{error.hint}".rstrip(), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        say("interrupted")
+        say(_("Interrupted."))
         return 130
     finally:
         if options.keep:
-            say(
-                f"the lab stays up: .venv/bin/lpse-dr --lab {NAME} status; remove it: .venv/bin/lpse-dr lab down --name {NAME}"
-            )
+            say(f".venv/bin/lpse-dr --lab {NAME} status; .venv/bin/lpse-dr lab down --name {NAME}")
         else:
             manage.down(NAME, say)
 

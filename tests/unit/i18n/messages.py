@@ -50,6 +50,9 @@ def template() -> Catalog:
         if not _SKIPPED.intersection(name.parts):
             for message in marked(path.read_text(encoding="utf-8")):
                 catalogue.add(message, locations=[(f"lpse_dr/{name}", 0)])
+    # The demo is a screen of the program too.
+    for message in marked((PACKAGE.parent / "script" / "demo.py").read_text(encoding="utf-8")):
+        catalogue.add(message, locations=[("script/demo.py", 0)])
     source = "lpse_dr/plugins/module_utils/lpse_dr_guards/texts.py"
     for guard_id, text in {**texts.GUARDS, **texts.REPORTS}.items():
         for sentence in filter(None, text):
