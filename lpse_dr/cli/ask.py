@@ -13,10 +13,10 @@ def somebody_is_there() -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def need_somebody_or_yes(yes: bool) -> None:
-    """Refuse early, before anything is read, what would end in a question to nobody."""
+def need_somebody_or_yes(yes: bool, command: str = "") -> None:
+    """Refuse early, before anything is read, what would end in a question to nobody. `command` asks none."""
     if not yes and not somebody_is_there():
-        raise UsageError(_("There is no terminal to ask on."), hint=_("Repeat the command with --yes."))
+        raise UsageError(_("There is no terminal to ask on."), hint=command or _("Repeat the command with --yes."))
 
 
 def ask(question: str) -> str:

@@ -79,9 +79,10 @@ def _switchover(context: Context) -> Answer:
     from ..show import show_sites
 
     args = context.args
-    if not args.plan:
-        need_somebody_or_yes(args.yes)
     source, target = _direction(context)
+    if not args.plan:
+        named = f"lpse-dr switchover --from {source or 'SITE'} --to {target or 'SITE'} --yes"
+        need_somebody_or_yes(args.yes, context.command(named))
     if args.yes and not (args.source and args.target):
         raise UsageError(
             _("--yes needs both sites, so that nothing is guessed."),

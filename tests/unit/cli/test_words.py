@@ -71,7 +71,7 @@ def test_bad_globals(argv: list[str]) -> None:
         ("runs", ""),
         ("nonsense", "--help"),
         ("site check --too drc", "'--to'"),
-        ("site check --for failure", "failover"),
+        ("site check --for switchover2", "switchover"),
         ("runs show", "RUN"),
         ("database stop", "--at"),
         ("status extra", "extra"),
