@@ -223,10 +223,6 @@ def main() -> int:
             lab = manage.up(NAME, say)
             floors.append(floor(lab) or 0.0)
         figures["floor_database_outage_seconds"] = median(floors)
-        for key, value in figures.items():
-            print(f"  {key:<38}{value}", file=sys.stderr if options.output == "json" else sys.stdout)
-        if options.output == "json":
-            print(json.dumps(figures))
         return 1 if figures["rounds_not_clean_idle"] or figures["rounds_not_clean_load"] else 0
     except LpseDrError as error:
         print(f"\nscript/bench: {error.message}\n{error.detail}\n{error.hint}".rstrip(), file=sys.stderr)
@@ -234,6 +230,11 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     finally:
+        # Also what was measured before something failed took its time.
+        for key, value in figures.items():
+            print(f"  {key:<38}{value}", file=sys.stderr if options.output == "json" else sys.stdout)
+        if options.output == "json":
+            print(json.dumps(figures))
         manage.down(NAME, say)
 
 

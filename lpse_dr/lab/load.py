@@ -277,10 +277,9 @@ def _execute(host: LabHost, *command: str) -> str:
 
 
 def _kill(host: LabHost, pidfile: str) -> None:
-    """Ask a program to end and wait up to 2 s until its pid file is gone."""
-    script = (
-        'kill "$(cat "$0")" 2>/dev/null; i=0; while [ -e "$0" ] && [ $i -lt 100 ]; do i=$((i+1)); sleep 0.02; done'
-    )
+    """Ask a program to end and wait up to 2 s until its pid file is gone; one that has just begun has none for a moment."""
+    script = 'i=0; while [ ! -e "$0" ] && [ $i -lt 100 ]; do i=$((i+1)); sleep 0.02; done; kill "$(cat "$0")" 2>/dev/null; '
+    script += 'i=0; while [ -e "$0" ] && [ $i -lt 100 ]; do i=$((i+1)); sleep 0.02; done'
     _execute(host, "sh", "-c", script + "; true", pidfile)
 
 
