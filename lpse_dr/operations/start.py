@@ -41,6 +41,11 @@ def check_inventory(office: Office, *sites: str | None) -> Inventory:
     return inventory
 
 
+def installed(operation_id: str) -> bool:
+    """Tell whether this installation can execute an operation: whether it has its playbook."""
+    return Operation(operation_id).playbook(content_root()).is_file()
+
+
 def begin(office: Office, operation: Operation, wish: Wish, *, started: Callable[[Run], None] | None = None) -> Run:
     """Launch the operation and return at once. A plan only reads, whatever the operation does."""
     check_inventory(office)
