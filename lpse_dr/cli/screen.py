@@ -59,6 +59,8 @@ def seconds_text(seconds: float | None) -> str:
         return "?"
     if seconds < 60:
         return _("{seconds} s").format(seconds=f"{seconds:.1f}")
+    if seconds >= 3600:
+        return _("{hours} h {minutes} min").format(hours=int(seconds // 3600), minutes=int(seconds % 3600 // 60))
     return _("{minutes} min {seconds} s").format(minutes=int(seconds // 60), seconds=int(seconds % 60))
 
 

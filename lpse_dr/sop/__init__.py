@@ -4,7 +4,7 @@ The YAML files beside this module hold the words; an office adds conditions in `
 """
 
 from .load import SopError, load_sop
-from .model import Activity, Choice, Condition, Interlock, Question, Role, Sop, Step, StepKind
+from .model import Activity, Choice, Condition, Interlock, Question, Role, Sop, Step, StepKind, When
 
 __all__ = [
     "Activity",
@@ -17,5 +17,6 @@ __all__ = [
     "SopError",
     "Step",
     "StepKind",
+    "When",
     "load_sop",
 ]

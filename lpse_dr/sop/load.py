@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +94,22 @@ _STEPS = Keys({"steps": Each(_KIND), "interlocks": Each(_INTERLOCK)}, required=(
 
 def load_sop(office: Path | None = None, *, folder: Path = FOLDER) -> Sop:
     """Return the SOP with what the office in this folder adds. SopError (exit 2) lists every mistake."""
+    added = sorted((office / OFFICE_FOLDER).glob("*.y*ml")) if office is not None else []
+    return _load(folder, tuple(added)) if added else _own(folder)
+
+
+@cache
+def _own(folder: Path) -> Sop:
+    """Without additions the answer is always the same, and cannot be changed by who gets it."""
+    return _load(folder, ())
+
+
+def _load(folder: Path, added: tuple[Path, ...]) -> Sop:
     problems = Problems()
     loader = _Loader(folder, problems)
     loader.read_own()
-    if office is not None:
-        for path in sorted((office / OFFICE_FOLDER).glob("*.y*ml")):
-            loader.read_additions(path)
+    for path in added:
+        loader.read_additions(path)
     sop = loader.build()
     if problems:
         raise SopError(

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 HELP = N_("the record of what was done, and its proof")
 
 
+# What one line shows of an event; the whole of it is in the JSON.
+_TOLD = (
+    "condition", "reporter", "step", "act", "operation", "run", "verdict", "name", "note", "text", "ordered_by", "reason", "break_glass",
+)  # fmt: skip
+
+
 def _arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("incident", nargs="?", metavar="RECORD", help=_("one record; otherwise every one"))
 
@@ -138,7 +144,7 @@ def _show(context: Context) -> Answer:
         for event in journal.events():
             events.append({"record": journal.folder.name, **event})
             data = event.get("data") or {}
-            told = " ".join(str(data[key]) for key in ("operation", "run", "verdict", "reason") if data.get(key))
+            told = " ".join(str(data[key]) for key in _TOLD if data.get(key))
             at = office_time(event.get("at"), context.office.time_zone)
             by = (event.get("by") or {}).get("user")
             context.screen.line(f"{event.get('n'):>4}  {at}  {by}  {event.get('kind')}  {told}".rstrip())
