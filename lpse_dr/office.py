@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .closed_yaml import Keys, Problems, count, read, text
 from .errors import OfficeError
 from .i18n import LANGUAGES, _
 
@@ -35,6 +36,7 @@ class Limits:
     files_sync_age_seconds: int = 600
     rto_seconds: int = 14400
     rpo_seconds: int = 0
+    mtd_seconds: int = 86400
 
 
 @dataclass(frozen=True)
@@ -89,8 +91,8 @@ def state_folder(say: Callable[[str], None] | None = None) -> Path:
             hint=_("Make one of them writable for this user."),
         )
     if say:
-        text = _("Records are kept in {folder}, because {first} cannot be written.")
-        say(text.format(folder=folder, first=SYSTEM_STATE))
+        notice = _("Records are kept in {folder}, because {first} cannot be written.")
+        say(notice.format(folder=folder, first=SYSTEM_STATE))
     return folder
 
 
@@ -134,12 +136,6 @@ def find_office(
 
 # --- office.yml -------------------------------------------------------------------------------
 
-_Check = Callable[[Any], str | None]
-
-
-def _text(value: Any) -> str | None:
-    return None if isinstance(value, str) and value.strip() else _("a text is needed")
-
 
 def _lines(value: Any) -> str | None:
     good = isinstance(value, list) and all(isinstance(line, str) for line in value)
@@ -160,84 +156,29 @@ def _language(value: Any) -> str | None:
     return None if value in LANGUAGES else _("id or en is needed")
 
 
-def _count(value: Any) -> str | None:
-    good = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return None if good else _("a whole number of 0 or more is needed")
-
-
-_LIMITS: dict[str, _Check] = {item.name: _count for item in fields(Limits)}
-_SCHEMA: dict[str, _Check | dict[str, _Check]] = {
-    "name": _text,
-    "letterhead": _lines,
-    "time_zone": _zone,
-    "language": _language,
-    "limits": _LIMITS,
-    "state_folder": _text,
-    "mirror": _text,
-    "vault_password_file": _text,
-}
-
-
-def _check_mapping(
-    node: Any, loader: Any, schema: dict[str, Any], where: str, problems: list[str], path: Path
-) -> dict[str, Any]:
-    """Read one mapping node by node, so that each problem has its line. Keep going: all errors at once."""
-    import difflib
-
-    import yaml
-
-    found: dict[str, Any] = {}
-
-    def wrong(at: Any, text: str) -> None:
-        problems.append(f"{path}:{at.start_mark.line + 1}: {text}")
-
-    if not isinstance(node, yaml.MappingNode):
-        wrong(node, _("{where} must be a list of 'key: value' lines").format(where=where or "office.yml"))
-        return found
-    for key_node, value_node in node.value:
-        key = str(key_node.value)
-        full = f"{where}.{key}" if where else key
-        rule = schema.get(key)
-        if rule is None:
-            near = difflib.get_close_matches(key, schema, n=1, cutoff=0.5)
-            text = _("unknown key '{key}'").format(key=full)
-            wrong(key_node, text + (_(", did you mean '{near}'?").format(near=near[0]) if near else ""))
-        elif key in found:
-            wrong(key_node, _("'{key}' stands twice").format(key=full))
-        elif isinstance(rule, dict):
-            found[key] = _check_mapping(value_node, loader, rule, full, problems, path)
-        else:
-            found[key] = loader.construct_object(value_node, deep=True)
-            problem = rule(found[key])
-            if problem:
-                wrong(value_node, _("'{key}': {problem}").format(key=full, problem=problem))
-    return found
+_SCHEMA = Keys(
+    {
+        "name": text,
+        "letterhead": _lines,
+        "time_zone": _zone,
+        "language": _language,
+        "limits": Keys({item.name: count for item in fields(Limits)}),
+        "state_folder": text,
+        "mirror": text,
+        "vault_password_file": text,
+    },
+    required=("name",),
+)
 
 
 def load_office(folder: Path, *, lab: str | None = None, say: Callable[[str], None] | None = None) -> Office:
     """Read OFFICE/office.yml. OfficeError lists every mistake with file and line."""
-    import yaml
-
     folder = folder.resolve()
-    path = folder / "office.yml"
-    problems: list[str] = []
-    values: dict[str, Any] = {}
-    try:
-        loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
-        node = loader.get_single_node()
-        if node is not None:
-            values = _check_mapping(node, loader, _SCHEMA, "", problems, path)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        problems.append(f"{path}:{line}: {getattr(error, 'problem', None) or error}")
-    except (OSError, UnicodeDecodeError) as error:
-        problems.append(f"{path}: {error}")
-    else:
-        if "name" not in values:
-            problems.append(f"{path}:1: " + _("'name' is missing"))
+    problems = Problems()
+    values = read(folder / "office.yml", _SCHEMA, problems)
     if problems:
-        raise OfficeError(_("office.yml cannot be used."), detail="\n".join(problems), hint=_("Correct these lines."))
+        detail = "\n".join(problems.found)
+        raise OfficeError(_("office.yml cannot be used."), detail=detail, hint=_("Correct these lines."))
     return _build(folder, values, lab, say)
 
 

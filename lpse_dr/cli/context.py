@@ -68,6 +68,10 @@ class Context:
     options: Globals
     screen: Screen
     argv: tuple[str, ...]
+    # Inside an incident's instruction: the step that this command executes, by which operation, and the incident.
+    step: str = ""
+    step_operation: str = ""
+    incident: str = ""
 
     @cached_property
     def office(self) -> Office:

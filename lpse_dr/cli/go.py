@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..i18n import _
+from ..incident.attach import place
 from ..journal import user_name
 from ..operations.model import Operation
 from ..operations.start import Wish, begin, follow
@@ -123,19 +124,28 @@ def execute(
 ) -> Watched:
     """Run an operation and follow it. `typed` is the command that would do the same again."""
     plan = bool(getattr(context.args, "plan", False)) and operation.changes
+    named = context.incident or getattr(context.args, "incident", None)
+    where = place(context.office, operation, wanted=named, plan=plan)
+    reason = str(getattr(context.args, "reason", ""))
+    if operation.changes and not (plan or where.open or reason or context.args.yes) and somebody_is_there():
+        reason = ask(_("Why? It is kept in the record:"))
     wish = Wish(
         command=context.command(f"lpse-dr {typed or context.words}"),
         argv=context.argv,
-        reason=str(getattr(context.args, "reason", "")),
+        reason=reason,
         variables=dict(variables),
         secret_variables=become_password(context.options.ask_become_pass),
         vault_password_file=context.vault_password_file,
         verbosity=max(context.options.verbosity - 1, 0),
         plan=plan,
+        record=where.record.journal.folder if where.record else None,
+        step=context.step if operation.id == context.step_operation else "",
     )
     run = begin(context.office, operation, wish)
     if operation.changes and not plan:
         context.screen.say(_("Run {run}").format(run=run.id))
+        if where.record:
+            context.screen.say(_("Part of the incident {incident}").format(incident=where.record.incident.id))
     return watch(context, run, quiet=quiet)
 
 

@@ -173,6 +173,7 @@ def verb_parser(noun: Noun, verb: Verb) -> Parser:
         parser.add_argument("--plan", action="store_true", help=_("show guards and steps, change nothing"))
         parser.add_argument("--yes", action="store_true", help=_("do not ask"))
         parser.add_argument("--reason", default="", metavar="TEXT", help=_("why; kept in the journal"))
+        parser.add_argument("--incident", metavar="ID", help=_("the incident, where several are open"))
     return parser
 
 

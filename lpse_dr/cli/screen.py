@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -17,6 +18,9 @@ VERDICTS = {
     "INCOMPLETE": N_("INCOMPLETE"),
     "UNKNOWN": N_("UNKNOWN"),
 }
+
+
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def office_time(moment: str | float | None, zone: str, *, date: bool = True) -> str:
@@ -55,6 +59,8 @@ def seconds_text(seconds: float | None) -> str:
         return "?"
     if seconds < 60:
         return _("{seconds} s").format(seconds=f"{seconds:.1f}")
+    if seconds >= 3600:
+        return _("{hours} h {minutes} min").format(hours=int(seconds // 3600), minutes=int(seconds % 3600 // 60))
     return _("{minutes} min {seconds} s").format(minutes=int(seconds // 60), seconds=int(seconds % 60))
 
 
@@ -86,7 +92,7 @@ class Screen:
     def raw(self, text: str) -> None:
         """Print a line that must not be folded (a path, a table)."""
         if not self.as_json:
-            print(text, flush=True)
+            print(visible(text), flush=True)
 
     def say(self, text: str, *, indent: str = "") -> None:
         """Print progress, or a notice: never part of the answer."""
@@ -118,14 +124,22 @@ class Screen:
         """Print the one JSON line."""
         import json
 
-        print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
+        print(visible(json.dumps(value, ensure_ascii=False, default=str)), flush=True)
+
+
+def visible(text: str) -> str:
+    """Return the text with whatever could steer a terminal, or turn letters round, spelled out as \\uXXXX.
+
+    Names and notes come from many hands. In JSON, too, this spelling means the same letter.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def fold(text: str, width: int, indent: str, following: str | None = None) -> str:
     """Fold text; words longer than the screen (paths, commands) stay whole."""
     lines: list[str] = []
     hanging = indent if following is None else following
-    for part in text.split("\n"):
+    for part in visible(text).split("\n"):
         lines += textwrap.wrap(
             part, width, initial_indent=hanging if lines else indent, subsequent_indent=hanging,
             break_long_words=False, break_on_hyphens=False,

@@ -30,6 +30,9 @@ class Wish:
     vault_password_file: Path | None = None
     verbosity: int = 0
     plan: bool = False
+    # The open incident to which the run belongs, and the step of its instruction that it executes.
+    record: Path | None = None
+    step: str = ""
 
 
 def check_inventory(office: Office, *sites: str | None) -> Inventory:
@@ -39,6 +42,11 @@ def check_inventory(office: Office, *sites: str | None) -> Inventory:
         if site is not None:
             inventory.require_site(site)
     return inventory
+
+
+def installed(operation_id: str) -> bool:
+    """Tell whether this installation can execute an operation: whether it has its playbook."""
+    return Operation(operation_id).playbook(content_root()).is_file()
 
 
 def begin(office: Office, operation: Operation, wish: Wish, *, started: Callable[[Run], None] | None = None) -> Run:
@@ -59,6 +67,8 @@ def begin(office: Office, operation: Operation, wish: Wish, *, started: Callable
         secret_vars=wish.secret_variables,
         vault_password_file=wish.vault_password_file or office.vault_password_file,
         verbosity=wish.verbosity,
+        record=None if wish.plan else wish.record,
+        step=wish.step,
     )
     return launch(order, started=started)
 

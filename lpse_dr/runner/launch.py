@@ -17,13 +17,17 @@ from typing import Any
 
 from ..errors import BusyError, RunnerError
 from ..i18n import _, language
-from ..journal import now, open_maintenance, who
+from ..journal import Journal, now, open_maintenance, who
 from .folder import Run, prune, runs, sweep, write_json
 
 
 @dataclass(frozen=True)
 class Order:
-    """What to run. `secret_vars` travel over a pipe and never touch the run's folder."""
+    """What to run. `secret_vars` travel over a pipe and never touch the run's folder.
+
+    A run that changes something, or executes a `step`, is written into the journal of the incident whose folder
+    is `record`; without one into a maintenance record.
+    """
 
     operation: str
     playbook: Path
@@ -38,6 +42,8 @@ class Order:
     secret_vars: dict[str, Any] = field(default_factory=dict)
     vault_password_file: Path | None = None
     verbosity: int = 0
+    record: Path | None = None
+    step: str = ""
 
 
 @contextmanager
@@ -90,12 +96,16 @@ def launch(order: Order, *, started: Callable[[Run], None] | None = None) -> Run
             opened = False
             if order.changes:
                 locks.append(stack.enter_context(_only_one(order, run_id)))
-                journal, opened = open_maintenance(order.state, order.reason)
+            if order.changes or (order.record and order.step):
+                journal, opened = _journal(order)
                 incident = journal.folder.name
-                journal.append(
-                    "run.requested",
-                    {"run": run_id, "operation": order.operation, "argv": list(order.argv), "reason": order.reason},
-                )
+                asked = {
+                    "run": run_id,
+                    "operation": order.operation,
+                    "argv": list(order.argv),
+                    "reason": order.reason,
+                }
+                journal.append("run.requested", {**asked, "step": order.step} if order.step else asked)
                 folder = journal.folder / "runs" / run_id
             else:
                 prune(order.state)
@@ -116,6 +126,13 @@ def launch(order: Order, *, started: Callable[[Run], None] | None = None) -> Run
     if started:
         started(run)
     return run
+
+
+def _journal(order: Order) -> tuple[Journal, bool]:
+    """Return the journal of a run, and whether it was opened for it."""
+    if order.record is not None:
+        return Journal(order.record), False
+    return open_maintenance(order.state, order.reason)
 
 
 def _request(order: Order, run_id: str, incident: str | None, opened: bool) -> dict[str, Any]:

@@ -44,6 +44,9 @@ def test_installed_into_an_empty_environment_it_builds_a_lab_and_switches_it_ove
     where = run("venv/bin/python", "-c", "import lpse_dr.content as c; print(c.content_root())").strip()
     assert Path(where).is_relative_to(tmp_path)
     program = "venv/bin/lpse-dr"
+    (tmp_path / "office").mkdir()
+    (tmp_path / "office" / "office.yml").write_text("name: LPSE Uji\nstate_folder: ../state\n")
+    assert "penyelamatan jiwa" in run(program, "--office", tmp_path / "office", "conditions", "show", "gempa")
     try:
         run(program, "lab", "up", "--name", NAME)
         run(program, "--lab", NAME, "replication", "verify", "--wait")
