@@ -109,7 +109,8 @@ def test_the_point_of_no_return_is_recorded_before_the_answer(start: Start, stat
 def test_it_outlives_the_terminal_that_started_it(start: Start, state: Path, tmp_path: Path) -> None:
     start(play("{ansible.builtin.debug: {msg: first}}"))
     _until(lambda: all(run.result() for run in runs(state)))
-    (tmp_path / "playbook.yml").write_text(play("{ansible.builtin.command: sleep 1.5}"))
+    before = {run.id for run in runs(state)}
+    (tmp_path / "playbook.yml").write_text(play("{ansible.builtin.command: sleep 3}"))
     program = (
         "import sys, time; from pathlib import Path; from lpse_dr.runner.launch import Order, launch\n"
         "p, i, s = map(Path, sys.argv[1:]); launch(Order('site.status', p, i, s, False, 'lpse-dr status')); time.sleep(60)"
@@ -118,10 +119,15 @@ def test_it_outlives_the_terminal_that_started_it(start: Start, state: Path, tmp
     # Who started these tests may ignore SIGHUP, and would hand that down.
     command = ["env", "--default-signal=HUP", sys.executable, "-c", program, *paths]
     terminal = subprocess.Popen(command, start_new_session=True)
-    _until(lambda: len(runs(state)) == 2 and runs(state)[-1].events_path.exists())
+
+    # Two runs of one second are sorted by their operations' names.
+    def second() -> list[Run]:
+        return [run for run in runs(state) if run.id not in before and run.events_path.exists()]
+
+    _until(lambda: bool(second()))
     os.killpg(terminal.pid, signal.SIGHUP)
     terminal.wait(10)
-    run = runs(state)[-1]
+    run = second()[0]
     assert run.result() is None
     assert outcome(run)["verdict"] == "COMPLETED"
 
