@@ -132,7 +132,7 @@ def test_a_run_that_was_frozen_can_do_nothing_once_another_has_taken_over(lab: L
 
 
 def test_an_upload_longer_than_the_limit_is_named_and_everything_is_as_before(lab: Lab, active: str) -> None:
-    trial = measure(lab, active, other(active), clients=2, around_seconds=3, slow_upload_seconds=25)
+    trial = measure(lab, active, other(active), clients=2, around_seconds=3, slow_upload_seconds=40)
     assert (trial.envelope["verdict"], trial.exit_code) == ("ROLLED_BACK", 4)
     assert trial.envelope["error"]["id"] == "traffic.upload_too_long"
     assert lab.hosts["vendor"].addresses["public"] in trial.envelope["error"]["found"]
