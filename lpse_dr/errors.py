@@ -41,6 +41,18 @@ class RefusedError(LpseDrError):
     error_id = "refused"
 
 
+class JudgedError(RefusedError):
+    """A named check said no. It has the id of the guard that would say so, what it expected and what it found."""
+
+    def __init__(
+        self, error_id: str, message: str, *, expected: str = "", found: str = "", detail: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(message, detail=detail, hint=hint)
+        self.error_id = error_id
+        self.expected = expected
+        self.found = found
+
+
 class BusyError(RefusedError):
     """Another changing operation is going on, and only one may."""
 

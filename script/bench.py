@@ -72,7 +72,7 @@ def under_load(lab: Lab, rounds: int, clients: int, say: Callable[[str], None]) 
         if trial.envelope.get("verdict") != "COMPLETED":
             raise LpseDrError("A switch-over did not complete.", detail=str(trial.envelope)[:1500])
         if not trial.ok:
-            say(f"    not clean: {'; '.join(trial.audit.problems)}")
+            say(f"    not clean: {trial.load.failed} failed; {'; '.join(trial.audit.problems)}")
         trials.append(trial)
     return trials
 

@@ -70,7 +70,8 @@ def main() -> int:
         return 130
     finally:
         if options.keep:
-            say(f".venv/bin/lpse-dr --lab {NAME} status; .venv/bin/lpse-dr lab down --name {NAME}")
+            words = f".venv/bin/lpse-dr --lab {NAME} status; .venv/bin/lpse-dr lab down --name {NAME}"
+            say(_("next: {command}").format(command=words))
         else:
             manage.down(NAME, say)
 

@@ -53,7 +53,7 @@ def _three_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 # for good
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115, PTH123 # open as long as the process
         elif name != "stdin":
             # A terminal that cannot show a letter shows a question mark; the answer is not lost for it.
             stream.reconfigure(errors="replace")

@@ -72,7 +72,9 @@ def _where(context: Context, choices: dict[When, Choice], to: str) -> tuple[Choi
     view, _watched = look(context)
     names = [site.name for site in view.sites]
     if to and to not in names:
-        raise UsageError(_("There is no site '{site}'.").format(site=to), detail=", ".join(names))
+        raise UsageError(
+            _("There is no site '{site}'.").format(site=to), detail=", ".join(names), hint=_("Name one of them.")
+        )
     if len(view.active) > 1:
         raise _unclear(_("one active site"), ", ".join(view.active), "lpse-dr status")
     if view.active:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ..errors import UsageError
+from ..errors import JournalError
 from ..i18n import _, language
 from ..journal import open_incidents
 from ..office import Office
 from ..operations.model import Operation
-from ..sop import Interlock
+from ..sop import Interlock, load_sop
 from .ledger import REPORTED, Ledger, Record
-from .model import Incident, Kind, Phase, Progress
+from .model import BEFORE_RECOVERED, Incident, Kind, Progress
 from .refusal import IncidentError
-
-_BEFORE_RECOVERED = (Phase.REPORTED, Phase.DECLARED, Phase.ORDERED)
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,13 @@ class Place:
 
 def place(office: Office, operation: Operation, *, wanted: str | None = None, plan: bool = False) -> Place:
     """Return where an operation is recorded. IncidentError where an interlock forbids it: nothing has been done."""
-    going_on = open_incidents(office.state)
+    try:
+        going_on = open_incidents(office.state)
+    except JournalError:
+        # Who only looks is not stopped by a record that cannot be read, unless an interlock might forbid the look.
+        if operation.changes or wanted or _may_be_forbidden(operation):
+            raise
+        return Place(None, False)
     emergencies = [journal for journal in going_on if journal.events()[0].get("kind") == REPORTED]
     if not emergencies and not wanted:
         return Place(None, bool(going_on))
@@ -46,17 +50,14 @@ def place(office: Office, operation: Operation, *, wanted: str | None = None, pl
     return Place(chosen, True)
 
 
+def _may_be_forbidden(operation: Operation) -> bool:
+    return any(lock.stands_against(operation.id, changes=operation.changes) for lock in load_sop().interlocks)
+
+
 def _chosen(ledger: Ledger, operation: Operation, wanted: str | None) -> Record | None:
     known = ledger.open_records()
-    if wanted or len(known) == 1:
-        return ledger.choose(wanted)
-    if known and operation.changes:
-        raise UsageError(
-            _("Several incidents are open: name one with --incident."),
-            detail="\n".join(record.incident.id for record in known),
-            hint="lpse-dr incident list",
-        )
-    return None
+    # Of several, one that changes something must say to which it belongs; choose() asks for that.
+    return ledger.choose(wanted) if wanted or len(known) == 1 or (known and operation.changes) else None
 
 
 def standing_against(
@@ -78,7 +79,7 @@ def _holds(lock: Interlock, incident: Incident) -> bool:
     if lock.condition is not None:
         return incident.condition is not None and incident.condition.id == lock.condition
     status = incident.step(lock.step or "")
-    return status is not None and status.progress is not Progress.DONE and incident.phase in _BEFORE_RECOVERED
+    return status is not None and status.progress is not Progress.DONE and incident.phase in BEFORE_RECOVERED
 
 
 def _reached(incident: Incident) -> int:

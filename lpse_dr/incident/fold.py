@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from ..sop import Condition, Sop
-from .model import ACTS, BreakGlass, Done, Incident, Kind, Phase, Progress, StepStatus
+from .model import ACTS, BEFORE_RECOVERED, BreakGlass, Done, Incident, Kind, Phase, Progress, StepStatus
 
 Event = Mapping[str, Any]
 _BY_EVENT = {act.event: act for act in ACTS.values()}
-_BEFORE_RECOVERED = (Phase.REPORTED, Phase.DECLARED, Phase.ORDERED)
 
 
 def fold(record: str, events: Iterable[Event], sop: Sop) -> Incident:
@@ -106,7 +105,7 @@ def _meant(state: Incident, status: StepStatus, kind: str, data: Mapping[str, An
         return bool(status.step.id == data.get("step"))
     # Once the recovery is reported, the same operation leads back; it is no step of the instruction any more.
     operations = [choice.id for choice in status.step.kind.operations]
-    return kind == "run.requested" and state.phase in _BEFORE_RECOVERED and data.get("operation") in operations
+    return kind == "run.requested" and state.phase in BEFORE_RECOVERED and data.get("operation") in operations
 
 
 def _step(status: StepStatus, kind: str, event: Event, data: Mapping[str, Any]) -> StepStatus:

@@ -40,6 +40,9 @@ class Phase(Enum):
         return self in (Phase.CLOSED, Phase.DISMISSED)
 
 
+BEFORE_RECOVERED = (Phase.REPORTED, Phase.DECLARED, Phase.ORDERED)
+"""While these last, steps of the instruction can be done; afterwards the same operations lead back."""
+
 PHASES = {
     Phase.REPORTED: N_("reported"),
     Phase.DECLARED: N_("declared"),

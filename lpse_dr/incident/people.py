@@ -63,7 +63,7 @@ class People:
         raise UsageError(
             _("'{name}' is not in people.yml.").format(name=word),
             detail=_("known: {names}").format(names=", ".join(person.name for person in self.members) or "-"),
-            hint=_("Did you mean '{near}'?").format(near=names[near[0]].name) if near else "",
+            hint=_("Did you mean '{near}'?").format(near=names[near[0]].name) if near else _("Name one of them."),
         )
 
     def authority(self) -> tuple[Person, ...]:

@@ -46,6 +46,7 @@ def complete(incident: Incident, act: Act, text: str, data: dict[str, Any]) -> N
             raise UsageError(
                 _("Nothing was passed by force in line {numbers}.").format(numbers=", ".join(strange)),
                 detail=_("passed by force: {numbers}").format(numbers=", ".join(sorted(numbers)) or "-"),
+                hint="lpse-dr incident show",
             )
         data["answers"] = answers
     if act.name in ("analyse", "close"):

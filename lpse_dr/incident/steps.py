@@ -12,12 +12,11 @@ from ..i18n import _
 from ..sop import Role
 from .authority import Claim, Grant, authorise, member
 from .ledger import Ledger, Record
-from .model import Incident, Phase, Progress, StepStatus
+from .model import BEFORE_RECOVERED, Incident, Phase, Progress, StepStatus
 from .refusal import IncidentError
 from .times import one_line
 
 NOBODY_ON_SITE = "tidak ada orang di lokasi"
-_BEFORE_RECOVERED = (Phase.REPORTED, Phase.DECLARED, Phase.ORDERED)
 
 
 @dataclass(frozen=True)
@@ -151,7 +150,7 @@ def _wrong_state(status: StepStatus) -> IncidentError:
 
 def _right(ledger: Ledger, incident: Incident, claim: Claim, role: Role | None) -> Grant:
     """Return the right to work on a step. Before the order only people are cared for, or glass is broken."""
-    if incident.phase not in _BEFORE_RECOVERED:
+    if incident.phase not in BEFORE_RECOVERED:
         raise IncidentError(
             "incident.order",
             _("The recovery was reported; its steps are closed."),

@@ -50,7 +50,11 @@ def export(journal: Journal, target: Path) -> Pack:
     try:
         contents = _contents(journal.folder)
     except OSError as error:
-        raise JournalError(_("The journal cannot be read."), detail=f"{error.filename}: {error.strerror}") from error
+        raise JournalError(
+            _("The journal cannot be read."),
+            detail=f"{error.filename}: {error.strerror}",
+            hint="lpse-dr journal verify",
+        ) from error
     contents["check_pack.py"] = CHECKER.read_bytes()
     contents["README.txt"] = _README.format(name=root).encode()
     sums = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in contents.items()]

@@ -16,8 +16,15 @@ ENDS = ("incident.closed", "incident.dismissed")
 def incidents(state: Path) -> list[Journal]:
     """Return every incident's journal, oldest first (ids begin with their time)."""
     root = state / "incidents"
-    found = root.iterdir() if root.is_dir() else iter(())
-    return [Journal(folder) for folder in sorted(found) if (folder / "journal.jsonl").is_file()]
+    try:
+        found = root.iterdir() if root.is_dir() else iter(())
+        return [Journal(folder) for folder in sorted(found) if (folder / "journal.jsonl").is_file()]
+    except OSError as error:
+        raise JournalError(
+            _("The journal cannot be read."),
+            detail=f"{error.filename}: {error.strerror}",
+            hint=_("Log in as a member of the team, or correct the rights of this folder."),
+        ) from error
 
 
 def open_incidents(state: Path) -> list[Journal]:

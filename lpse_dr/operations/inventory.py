@@ -10,22 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import InventoryError, RefusedError
+from ..errors import InventoryError, JudgedError
 from ..i18n import _
 
 _SITE = "site_"
 
 
-class SiteError(RefusedError):
-    """The order does not name two different sites of the inventory. It has the id of the guard that would say so."""
-
-    def __init__(
-        self, guard_id: str, message: str, *, expected: str, found: str, detail: str = "", hint: str
-    ) -> None:
-        super().__init__(message, detail=detail, hint=hint)
-        self.error_id = guard_id
-        self.expected = expected
-        self.found = found
+class SiteError(JudgedError):
+    """The order does not name two different sites of the inventory."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ class Pair:
 def pair(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
     """Yield a standby (drc) that may pull from an active peer (pdc)."""
     if not shutil.which("rsync") or not shutil.which("rrsync"):
-        pytest.skip("no rsync here")
+        pytest.skip("rsync is not installed; script/setup installs it")
     for name in ("here", "peer", "state", "bin"):
         (tmp_path / name).mkdir()
     ssh = tmp_path / "bin" / "ssh"

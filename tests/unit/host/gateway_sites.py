@@ -165,10 +165,10 @@ class Door:
 def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
     """Yield a gateway that is configured and not started; pdc serves by epoch 3."""
     if not shutil.which("haproxy") or not shutil.which("openssl"):
-        pytest.skip("no HAProxy here")
+        pytest.skip("HAProxy is not installed; script/setup installs it")
     folder = tmp_path
     if len(str(folder)) > 80:  # a socket's path is short
-        pytest.skip("the temporary folder's name is too long")
+        pytest.skip("a socket's path has at most 107 bytes, and the temporary folder's name leaves too few")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
          "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost", "-keyout", str(folder / "key.pem"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lpse_dr.errors import UsageError
+from lpse_dr.errors import JournalError, UsageError
 from lpse_dr.incident.attach import place
 from lpse_dr.incident.authority import Claim
 from lpse_dr.incident.ledger import Ledger
@@ -48,6 +48,20 @@ def test_an_open_virus_incident_forbids_every_copy_towards_the_drc(ledger: Ledge
         place(ledger.office, wanted, wanted="dua")
     ledger.act(record, "dismiss", Claim("kepala"), text="bukan virus")
     assert _forbidden(ledger, wanted) == ""
+
+
+def test_a_record_that_cannot_be_read_stops_nobody_who_only_looks(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreadable(_state: object) -> None:
+        raise JournalError("no")
+
+    monkeypatch.setattr("lpse_dr.incident.attach.open_incidents", unreadable)
+    assert place(ledger.office, STATUS).record is None
+    # One that changes something is, and one that copies, which an open virus incident would forbid.
+    for operation in (SWITCHOVER, Operation("replication.verify")):
+        with pytest.raises(JournalError):
+            place(ledger.office, operation)
 
 
 def test_the_order_to_return_lifts_it(ledger: Ledger) -> None:
