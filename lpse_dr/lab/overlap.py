@@ -193,32 +193,45 @@ def _bridges(gap: Span, before: str, after: str, log_moments: Sequence[int] | No
     return not any(gap.start - TOLERANCE <= moment <= gap.end + TOLERANCE for moment in log_moments)
 
 
-def longest_silence(
-    samples: Mapping[str, Sequence[Sample]], window: Span
-) -> tuple[Span, str | None, str | None] | None:
-    """Return (span, site before, site after) of the longest time without an acknowledgement, or None.
+@dataclass(frozen=True)
+class Silence:
+    """A time between two consecutive acknowledgements. A site of None is the window's own end."""
 
-    None: not one write was acknowledged. A silence that touches the window counts whole, so that an outage
-    which began before it is not shortened. A site of None is the window's own end.
+    span: Span
+    before: str | None
+    after: str | None
+
+    @property
+    def moved(self) -> bool:
+        """True if another site acknowledged after it than before it: the silence of a switch-over."""
+        return bool(self.before and self.after and self.before != self.after)
+
+
+def silences(samples: Mapping[str, Sequence[Sample]], window: Span) -> list[Silence]:
+    """Return the times without an acknowledgement, in their order; none if not one write was acknowledged.
+
+    A silence that touches the window counts whole, so that an outage which began before it is not shortened.
     """
     acknowledged: list[tuple[int, str | None]] = sorted(
         (sample.end, site) for site, own in samples.items() for sample in own if sample.outcome == "ok"
     )
     if not any(window.start <= at <= window.end for at, _ in acknowledged):
-        return None
+        return []
     ends: list[tuple[int, str | None]] = list(acknowledged)
     if ends[0][0] > window.start:
         ends.insert(0, (window.start, None))
     if ends[-1][0] < window.end:
         ends.append((window.end, None))
-    silences = [
-        (Span(before, after), site_before, site_after)
+    return [
+        Silence(Span(before, after), site_before, site_after)
         for (before, site_before), (after, site_after) in itertools.pairwise(ends)
         if after >= window.start and before <= window.end
     ]
-    return max(
-        silences, key=lambda silence: silence[0].length, default=(Span(window.start, window.start), None, None)
-    )
+
+
+def longest(found: Iterable[Silence]) -> Silence | None:
+    """Return the longest of them, or None."""
+    return max(found, key=lambda silence: silence.span.length, default=None)
 
 
 def report(
@@ -237,10 +250,10 @@ def report(
         problems.append(f"probes of two sites are needed, there are {len(samples)}")
     if window.length <= 0:
         problems.append("the window of the load is empty")
-    silence = longest_silence(samples, window)
-    if silence is not None and silence[1] and silence[2] and silence[1] != silence[2]:
-        moved = Span(silence[0].start - TOLERANCE, silence[0].end + TOLERANCE)
-        outages = [*outages, Outage(moved)]
+    found = silences(samples, window)
+    silence = longest(found)
+    if moved := longest(one for one in found if one.moved):
+        outages = [*outages, Outage(Span(moved.span.start - TOLERANCE, moved.span.end + TOLERANCE))]
     blind = bridged = 0
     counts = {}
     for site, own in sorted(samples.items()):
@@ -254,8 +267,8 @@ def report(
         blind += sum(span.length for span in unseen)
         bridged += sum(span.length for span in seen_by_log)
         if unseen:
-            longest = max(span.length for span in unseen) / MILLISECOND
-            problems.append(f"the probe at {site} was blind {len(unseen)} times, at most {longest:.0f} ms")
+            worst = max(span.length for span in unseen) / MILLISECOND
+            problems.append(f"the probe at {site} was blind {len(unseen)} times, at most {worst:.0f} ms")
     spans = [clip(writable_spans(own), window) for own in samples.values()]
     both = sum(overlap(a, b) for a, b in itertools.combinations(spans, 2))
     if both:
@@ -268,8 +281,8 @@ def report(
         bridged_milliseconds=round(bridged / MILLISECOND, 3),
         samples=sum(counts.values()),
         samples_by_site=counts,
-        database_outage_seconds=None if silence is None else round(silence[0].length / SECOND, 4),
-        outage_from=silence[1] if silence else None,
-        outage_to=silence[2] if silence else None,
+        database_outage_seconds=None if silence is None else round(silence.span.length / SECOND, 4),
+        outage_from=silence.before if silence else None,
+        outage_to=silence.after if silence else None,
         problems=tuple(problems),
     )

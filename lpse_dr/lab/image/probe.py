@@ -49,7 +49,11 @@ class PatienceError(Exception):
 
 
 class Probe:
-    """One connection, and one attempt at a time. The patience covers connecting and writing together."""
+    """One connection, and one attempt at a time. The patience covers connecting and writing together.
+
+    It is longer than a disk pauses: a commit that came late is still known to have come, and counts as
+    writable from its first moment; one given up too early says nothing and leaves the auditor blind.
+    """
 
     def __init__(self, dsn: str, site: str, patience: float) -> None:
         self.dsn = dsn
@@ -135,7 +139,7 @@ def main() -> int:
     parser.add_argument("--out", required=True)
     parser.add_argument("--pidfile", required=True)
     parser.add_argument("--interval", type=float, default=0.010, help="seconds (default: %(default)s)")
-    parser.add_argument("--patience", type=float, default=0.3, help="seconds (default: %(default)s)")
+    parser.add_argument("--patience", type=float, default=2.0, help="seconds (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=3600.0, help="end by itself after (default: %(default)s)")
     arguments = parser.parse_args()
     os.environ["LC_ALL"] = "C"  # libpq's own messages are matched by their English words

@@ -14,10 +14,11 @@ from lpse_dr.lab.overlap import (
     Sample,
     Span,
     blind_spans,
-    longest_silence,
+    longest,
     overlap,
     parse,
     report,
+    silences,
     subtract,
     writable_spans,
 )
@@ -155,8 +156,8 @@ def test_only_short_gaps_between_like_samples_are_bridged_by_the_log(
     ],
 )
 def test_database_outage(pdc: list[Sample], drc: list[Sample], expected: object) -> None:
-    found = longest_silence({"pdc": pdc, "drc": drc}, WINDOW)
-    assert (found and (found[0].length / SECOND, *found[1:])) == expected
+    found = longest(silences({"pdc": pdc, "drc": drc}, WINDOW))
+    assert (found and (found.span.length / SECOND, found.before, found.after)) == expected
 
 
 def switched(gap: int = 100) -> dict[str, list[Sample]]:
@@ -173,6 +174,16 @@ def test_a_good_switch_over_has_no_problems() -> None:
     assert (result.both_writable_milliseconds, result.blind_milliseconds) == (0, 0)
     assert (result.samples, result.samples_by_site) == (200, {"drc": 100, "pdc": 100})
     assert (result.database_outage_seconds, result.outage_from, result.outage_to) == (0.11, "pdc", "drc")
+
+
+def test_a_slow_commit_after_the_switch_hides_neither_the_switch_nor_itself() -> None:
+    samples = switched(gap=150)
+    samples["pdc"] = [one for one in samples["pdc"] if not 500 <= one.start / MILLISECOND < 650]
+    samples["drc"] = [one for one in samples["drc"] if not 700 <= one.start / MILLISECOND < 950]
+    samples["drc"] = sorted([*samples["drc"], sample(700, 945, "ok")], key=lambda one: one.start)
+    result = report(samples, WINDOW)
+    assert result.problems == ()
+    assert (result.outage_from, result.outage_to) == ("drc", "drc")
 
 
 def test_two_writable_sites_are_a_problem() -> None:
