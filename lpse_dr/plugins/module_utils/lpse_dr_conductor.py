@@ -213,6 +213,7 @@ class Conductor:
         self.fired = False
         self.failed_step = ""
         self.cancelled = False
+        self.excused: List[Dict[str, Any]] = []
 
     def perform(
         self, name: str, hosts: List[str], verb: str, args: Dict[str, Any], timeout_seconds: float
@@ -313,6 +314,11 @@ class Conductor:
                     self.fired = True
                 self._announce({"kind": "progress", "step": step["name"]})
                 args = lookup(step.get("args") or {}, self.results)
+                if step.get("best_effort"):
+                    # A site that is given up may die at any moment of it; what could not be done there is told, and read
+                    # again at the end.
+                    self.excused += self.play_best_effort([{**step, "args": args}])
+                    continue
                 answers = self.perform(step["name"], step["at"], step["verb"], args, step.get("timeout_seconds", 10))
             except StepError as failure:
                 self.failed_step = step["name"]

@@ -24,7 +24,7 @@ options:
     type: dict
     required: true
   steps:
-    description: Items of C(name), C(at), C(verb), C(args), C(undo), C(timeout_seconds), C(fires).
+    description: Items of C(name), C(at), C(verb), C(args), C(undo), C(timeout_seconds), C(fires), C(best_effort).
     type: list
     elements: dict
     required: true
@@ -142,7 +142,9 @@ def main() -> None:
     changed = any(entry["ok"] and entry["result"].get("changed") for entry in conductor.log)
     answers = slim(conductor.results)
     if failure is None:
-        module.exit_json(changed=changed, fired=conductor.fired, answers=answers, lpse_dr=report)
+        module.exit_json(
+            changed=changed, fired=conductor.fired, answers=answers, excused=conductor.excused, lpse_dr=report
+        )
     open_ends = failure.error.pop("undo", [])
     report["undone"] = not conductor.fired and not open_ends
     module.fail_json(

@@ -20,7 +20,7 @@ def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     reading = host.status(ctx, args)["reading"]
     found: Dict[str, Any] = {}
     # The peer of the files may be dead, and its connection then takes seconds to fail: not one after the other.
-    other = threading.Thread(target=lambda: found.update(files.read_files(ctx)), daemon=True)
+    other = threading.Thread(target=lambda: found.update(files.read_files(ctx, args)), daemon=True)
     other.start()
     reading["application"] = read_application(ctx)
     other.join(ctx.remaining())
