@@ -56,7 +56,8 @@ class Progress:
             (watched.before if self._safe else watched.after).append(dict(event.get("reading") or {}))
         elif kind == "guards":
             watched.guards = list(event.get("guards") or [])
-            watched.loss = dict(event.get("loss") or {})
+            # What was known before anything changed; afterwards there is nothing to lose any more.
+            watched.loss = watched.loss or dict(event.get("loss") or {})
         elif kind == "steps":
             watched.steps += event.get("steps") or []
         elif kind == "fired":

@@ -198,20 +198,16 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
     def _failover(args: dict[str, Any], task_vars: dict[str, Any], readings: dict[str, Any]) -> dict[str, Any]:
         """Return what each host saw of the other site, and which power fences the inventory has."""
         given = dict(args.get("failover") or {})
-        searches: dict[str, Any] = {}
+        searches: dict[str, Any] = {host: reading.get("search") for host, reading in readings.items()}
         power: dict[str, Any] = {}
-        for host in readings:
-            seen = sort_reading(plain(task_vars["hostvars"][host].get("lpse_search")))
-            if seen[0] == "reading":
-                searches[host] = seen[1].get("search")
         for host in (task_vars.get("groups") or {}).get("database") or []:
             variables = task_vars["hostvars"][host]
             if variables.get("failover_power_command"):
                 seconds = variables.get("failover_power_seconds") or 20
                 power[str(host)] = plain({"argv": variables["failover_power_command"], "seconds": seconds})
-        for host, result in (given.get("searches") or {}).items():
-            kind, content = sort_reading(result)
-            searches[host] = content.get("search") if kind == "reading" else None
+        # Looked for once more, after the power was cut.
+        for host, later in (given.get("searches") or {}).items():
+            searches[host] = later.get("search") if isinstance(later, dict) else None
         return {"failover": {**given, "searches": searches, "power": power}}
 
     @staticmethod

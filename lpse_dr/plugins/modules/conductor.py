@@ -140,7 +140,8 @@ def main() -> None:
             connection.close()
     report.update(fired=conductor.fired, steps=conductor.log)
     changed = any(entry["ok"] and entry["result"].get("changed") for entry in conductor.log)
-    answers = slim(conductor.results)
+    # Each answer by itself: a long list of steps is no long list of names.
+    answers = {name: slim(answer) for name, answer in conductor.results.items()}
     if failure is None:
         module.exit_json(
             changed=changed, fired=conductor.fired, answers=answers, excused=conductor.excused, lpse_dr=report

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Callable, Dict, List, NamedTuple, Optional
 
-from . import databases, hosts, services  # noqa: F401 - the checks that are used again here
+from . import databases, hosts, services  # noqa: F401 - their checks are used again here
 from .base import REGISTRY, SCOPES, Guard, ask, names, passes
 from .model import GuardResult, NoReading, Open, Outcome, View, as_number
 from .stage import explained, mode, planned
@@ -39,9 +39,15 @@ def given(view: View) -> Dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def part(view: View, key: str) -> Dict[str, Any]:
+    """Return one part of it by host; what is no table is none."""
+    found = given(view).get(key)
+    return found if isinstance(found, dict) else {}
+
+
 def searched(view: View, host: str) -> List[Dict[str, Any]]:
     """Return what a host of the target saw; NoReading where it did not look."""
-    found = (given(view).get("searches") or {}).get(host)
+    found = part(view, "searches").get(host)
     if not isinstance(found, list) or not found or not all(isinstance(item, dict) for item in found):
         raise NoReading(host, "search")
     for item in found:
@@ -56,12 +62,13 @@ def sights(view: View) -> List[Sight]:
         state = mode(view, view.source)
         found = [Sight("jump", "database", STANDING.get(state, "alive"), state)]
     else:
-        reason = {**(view.facts.get("unreachable") or {}), **(view.facts.get("failed") or {})}.get(view.source)
-        found = [Sight("jump", "ssh", "silent", " ".join(str(reason or "no reading").split())[:120])]
+        reason = {**_table(view.facts.get("unreachable")), **_table(view.facts.get("failed"))}.get(view.source)
+        found = [Sight("jump", "ssh", "silent", hosts.one_line(str(reason or "no reading"))[:120])]
     for host in view.hosts("database", view.to_site) + view.hosts("gateway", view.to_site):
         try:
             for item in searched(view, host):
-                if item.get("site") in (view.from_site, "", None):
+                # Of an office with three sites only; what does not say whom it saw may have seen this one.
+                if item.get("site") not in [name for name in view.sites if name != view.from_site]:
                     found.append(
                         Sight(host, str(item.get("what")), str(item["answer"]), str(item.get("detail") or ""))
                     )
@@ -77,7 +84,7 @@ def strongest(view: View) -> Sight:
 
 def powered(view: View) -> bool:
     """Tell whether the power fence has said that the old database's host is off."""
-    done = (given(view).get("powered") or {}).get(view.source)
+    done = part(view, "powered").get(view.source)
     return isinstance(done, dict) and done.get("ok") is True
 
 
@@ -108,14 +115,14 @@ def decide(view: View) -> str:
         return BLOCKED
     if strongest(view).answer not in ("writable", "alive"):
         return GONE
-    if answered or view.source not in (given(view).get("power") or {}) or powered(view):
+    if answered or view.source not in part(view, "power") or powered(view):
         return LIVING
     return SHIELDED
 
 
 def record(view: View, host: str) -> Optional[Dict[str, Any]]:
     """Return the host's record of a failover to the epoch in question; None where that came about by plan."""
-    found = view.get(host, "state").get("failover")
+    found = _table(view.get(host, "state")).get("failover")
     return found if isinstance(found, dict) and found.get("epoch") == view.epoch_target else None
 
 
@@ -281,17 +288,17 @@ def proof_of(view: View) -> str:
         (view.facts.get("readings") or {}).get(view.source), dict
     ):
         return "fence"
-    tried = view.source in (given(view).get("powered") or {})
-    if powered(view) or (view.source in (given(view).get("power") or {}) and not tried):
+    tried = view.source in part(view, "powered")
+    if powered(view) or (view.source in part(view, "power") and not tried):
         return "power"
     return "statement" if str(given(view).get("statement") or "").strip() else ""
 
 
 def _power_words(view: View) -> str:
-    done = (given(view).get("powered") or {}).get(view.source)
+    done = part(view, "powered").get(view.source)
     if isinstance(done, dict):
         return str(done.get("found"))
-    return "configured" if view.source in (given(view).get("power") or {}) else "none"
+    return "configured" if view.source in part(view, "power") else "none"
 
 
 def clear(view: View, host: str) -> Outcome:
@@ -343,6 +350,10 @@ def guards_of(view: View) -> List[GuardResult]:
     ]
 
 
+def _table(value: Any) -> Dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
 def loss_of(view: View) -> Dict[str, Any]:
     """Return what is known of the loss, for people: positions, moments (unix time), and who saw what. Never raises."""
     known = {
@@ -352,7 +363,7 @@ def loss_of(view: View) -> Dict[str, Any]:
         "last_commit_at": view.known(view.target, "database.last_commit_at"),
         "read_at": view.known(view.target, "clock") or time.time(),
         "files": [
-            {"host": host, **(view.known(host, "files.last_sync") or {})}
+            {"host": host, **_table(view.known(host, "files.last_sync"))}
             for host in view.hosts("application", view.to_site)
         ],
     }

@@ -5,6 +5,7 @@ Before a failover the same question is asked from every vantage point, because e
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import json
@@ -14,10 +15,11 @@ import socket
 import ssl
 import threading
 import time
+from functools import partial, wraps
 from typing import Any, Callable, Dict, List, Tuple
 from urllib.parse import urlsplit
 
-from . import base, host
+from . import base
 from .base import Context, Verb, VerbError
 from .database_cluster import Cluster
 from .health import read_health
@@ -31,38 +33,60 @@ from .service import _Door
 ANSWERS = ("writable", "alive", "standby", "open", "closed", "silent")
 PATIENCE_SECONDS = 1.0
 Found = Tuple[str, str]
+Door = Tuple[str, str, str, Callable[[], Found]]
 
 
 def look(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
-    """Look at every door of the other site that this host knows, all at once; the reading's ``search`` lists them.
+    """Return {search}: what every door of the other site that this host knows answers, all asked at once.
 
     Each entry has ``what`` (database, front_door, application, documents), ``site``, ``address``, ``answer`` (one of
     ANSWERS), ``detail`` and ``seconds``. A look that cannot be made is ``silent`` with the reason, never left out.
     """
-    doors: List[Tuple[str, str, str, Callable[[], Found]]] = []
     config = ctx.config
+    doors: List[Door] = []
     if config.get("database_cluster"):
         doors += _databases(ctx)
-    for site, at in sorted((config.get("traffic_dns_addresses") or {}).items()):
+    for site, address in sorted((config.get("traffic_dns_addresses") or {}).items()):
         if site != ctx.site:
-            doors.append(("front_door", site, str(at), lambda at=at, site=site: _front_door(ctx, str(at), site)))  # type: ignore[misc]
+            doors.append(("front_door", site, str(address), partial(_front_door, ctx, str(address), site)))
     for site, at in sorted((config.get("traffic_sites") or {}).items()):
         if site != ctx.site:
             url = "http://%s:%s/health" % (at["address"], at.get("port") or 9009)
-            doors.append(("application", site, url, lambda url=url: _application(url)))  # type: ignore[misc]
+            doors.append(("application", site, url, partial(_application, url)))
     if config.get("files_peer_address"):
-        at = str(config["files_peer_address"])
-        doors.append(("documents", "", at + ":22", lambda at=at: _reach(at, 22)))  # type: ignore[misc]
-    seen = _all_at_once(doors, ctx)
-    # A host that dies for good may take its ARP entry with it only now: whoever looks again asks anew.
-    reading = host.status(ctx, args)["reading"]
-    return {
-        "changed": False,
-        "reading": {"host": ctx.host, "site": ctx.site, "clock": reading["clock"], "search": seen},
-    }
+        address = str(config["files_peer_address"])
+        doors.append(("documents", "", address + ":22", partial(_reach, address, 22)))
+    return {"changed": False, "search": _all_at_once(doors, ctx)}
 
 
-def _all_at_once(doors: List[Tuple[str, str, str, Callable[[], Found]]], ctx: Context) -> List[Dict[str, Any]]:
+def beside(status: Verb) -> Verb:
+    """Let a reading verb look for the other site at the same time where ``search`` is asked for; its ``search`` says so.
+
+    Two requests one after the other would be a second that everybody waits for.
+    """
+
+    @wraps(status)
+    def both(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
+        if not args.get("search"):
+            return status(ctx, args)
+        seen: Dict[str, Any] = {}
+
+        def go() -> None:
+            with contextlib.suppress(VerbError):
+                seen.update(look(ctx, args))
+
+        looking = threading.Thread(target=go, daemon=True)
+        looking.start()
+        result = status(ctx, args)
+        looking.join(max(0.0, min(5.0, ctx.remaining())))
+        # None is what no guard lets pass.
+        result["reading"]["search"] = seen.get("search")
+        return result
+
+    return both
+
+
+def _all_at_once(doors: List[Door], ctx: Context) -> List[Dict[str, Any]]:
     seen: List[Dict[str, Any]] = []
     for what, site, address, _act in doors:
         seen.append(
@@ -104,7 +128,7 @@ def _reach(address: str, port: int) -> Found:
     return "open", "it takes connections"
 
 
-def _databases(ctx: Context) -> List[Tuple[str, str, str, Callable[[], Found]]]:
+def _databases(ctx: Context) -> List[Door]:
     """The path that replication uses is the one to look along: it is the one that is permitted everywhere."""
     cluster = Cluster(ctx)
     conninfo = cluster.ask("SHOW primary_conninfo", 2.0) if cluster.pid() is not None else ""
