@@ -136,7 +136,7 @@ def _show_before(context: Context, watched: Watched, source: str) -> None:
         return
     view = view_of(context.office, watched.before)
     show_sites(context, view)
-    if watched.loss:
+    if watched.loss.get("stage") in ("living", "shielded", "gone"):
         _show_loss(context, watched, source)
 
 

@@ -313,7 +313,8 @@ def test_nonsense_anywhere_ends_in_no_traceback_and_never_proves_a_site_dead() -
     facts = seen(lost(), "drc-db", 0, "writable")
     for root in ("readings", "failover"):
         for path in list(leaves(facts[root])):
-            for value in (None, "x", -1, [None], {}):
+                nonsense: list[Any] = [None, "x", -1, [None], {}]
+                for value in nonsense:
                 found = judged(spoiled(facts, root, path, value))
                 if path[:1] != ("searches",):
                     assert found.stage in ("living", "blocked", "shielded") or found.refused, path
