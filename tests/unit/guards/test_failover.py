@@ -311,10 +311,10 @@ def judged(facts: Facts) -> Evaluation:
 
 def test_nonsense_anywhere_ends_in_no_traceback_and_never_proves_a_site_dead() -> None:
     facts = seen(lost(), "drc-db", 0, "writable")
+    nonsense: list[Any] = [None, "x", -1, [None], {}]
     for root in ("readings", "failover"):
         for path in list(leaves(facts[root])):
-                nonsense: list[Any] = [None, "x", -1, [None], {}]
-                for value in nonsense:
+            for value in nonsense:
                 found = judged(spoiled(facts, root, path, value))
                 if path[:1] != ("searches",):
                     assert found.stage in ("living", "blocked", "shielded") or found.refused, path
