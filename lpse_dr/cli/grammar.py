@@ -140,7 +140,7 @@ class Parser(argparse.ArgumentParser):
                 break
         options = [name for action in self._actions for name in action.option_strings]
         # An option that is spelled well needs its value, not its name.
-        strange = [word for word in message.split() if word.startswith("-") and word not in options]
+        strange = [word for word in message.split() if word.startswith("-") and word.rstrip(":") not in options]
         near = next((hint for word in strange if (hint := suggest_option(word, options))), "")
         raise UsageError(message, hint=near or self._bare_site(unknown) or f"{self.prog} --help")
 

@@ -191,6 +191,8 @@ def _ask(context: Context, source: str, statement: str, looked: Watched) -> str:
     from ..ask import ask, type_to_confirm
 
     context.screen.line()
+    if looked.loss.get("proof") == "power":
+        context.screen.line(_("The power of {site}'s database will be cut first.").format(site=source))
     if statement or looked.loss.get("proof") in ("fence", "power"):
         target = context.args.target
         type_to_confirm(target, _("Type the target's name ({target}) to begin:").format(target=target))

@@ -367,7 +367,12 @@ def loss_of(view: View) -> Dict[str, Any]:
             for host in view.hosts("application", view.to_site)
         ],
     }
-    return {**known, "stage": view.stage, "proof": proof_of(view), "sights": [dict(sight._asdict()) for sight in sights(view)]}
+    return {
+        **known,
+        "stage": view.stage,
+        "proof": proof_of(view),
+        "sights": [dict(sight._asdict()) for sight in sights(view)],
+    }
 
 
 __all__ = ["decide", "guards_of", "left_open", "loss_of", "names", "planned"]

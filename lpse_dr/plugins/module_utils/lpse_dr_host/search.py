@@ -31,7 +31,8 @@ from .service import _Door
 #   standby   it answers, and only reads            open    something answers, and does not serve
 #   closed    the host answers, nothing listens     silent  no answer
 ANSWERS = ("writable", "alive", "standby", "open", "closed", "silent")
-PATIENCE_SECONDS = 1.0
+# Long enough for any line between two sites; a first packet that was lost is sent again only after a second.
+PATIENCE_SECONDS = 0.7
 Found = Tuple[str, str]
 Door = Tuple[str, str, str, Callable[[], Found]]
 
