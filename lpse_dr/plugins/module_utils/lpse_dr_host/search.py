@@ -32,7 +32,9 @@ from .service import _Door
 #   closed    the host answers, nothing listens     silent  no answer
 ANSWERS = ("writable", "alive", "standby", "open", "closed", "silent")
 # Long enough for any line between two sites; a first packet that was lost is sent again only after a second.
-PATIENCE_SECONDS = 0.7
+PATIENCE_SECONDS = 0.5
+# Whoever takes a connection is there, and may be busy.
+ANSWER_SECONDS = 2.0
 Found = Tuple[str, str]
 Door = Tuple[str, str, str, Callable[[], Found]]
 
@@ -172,11 +174,13 @@ def _database(cluster: Cluster, conninfo: str, address: str, port: int) -> Found
 
 def _application(url: str) -> Found:
     """Ask the other site's application past its gateway, as this gateway would lead clients to it."""
-    health = read_health(url, PATIENCE_SECONDS)
+    parts = urlsplit(url)
+    answer, detail = _reach(parts.hostname or "", parts.port or 80)
+    if answer != "open":
+        return answer, detail
+    health = read_health(url, ANSWER_SECONDS)
     if health["health"] == "serving":
         return "writable", "the application serves"
-    if health["health"] == "unreachable":
-        return ("closed" if "refused" in health["detail"] else "silent"), health["detail"]
     return "open", "the application says %s" % health["health"]
 
 
@@ -188,7 +192,7 @@ def _front_door(ctx: Context, address: str, site: str) -> Found:
     answer, detail = _reach(address, port)
     if answer != "open":
         return answer, detail
-    door = _Door(url.hostname or "", port, address, PATIENCE_SECONDS, tls)
+    door = _Door(url.hostname or "", port, address, ANSWER_SECONDS, tls)
     try:
         door.request("GET", "/health")
         said = door.getresponse()
