@@ -26,8 +26,8 @@ def judge(outcome: Dict[str, Any], after: Dict[str, Any]) -> Tuple[str, bool, Er
         if outcome.get("lost") and stage not in ("done", "finish"):
             return "UNKNOWN", True, error
         return "INCOMPLETE", True, error
-    # "gone" is where a failover begins, as "ready" is where a switch-over does.
-    if stage in ("ready", "gone") and not outcome.get("open_ends"):
+    # "gone" is where a failover begins, as "ready" is where a switch-over does; "living" says that the old site came back.
+    if stage in ("ready", "gone", "living") and not outcome.get("open_ends"):
         return "ROLLED_BACK", True, error
     return "INCOMPLETE", True, error
 
