@@ -30,6 +30,7 @@ class Watched:
     guards: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     loss: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def readings(self) -> list[dict[str, Any]]:
@@ -58,6 +59,8 @@ class Progress:
             watched.guards = list(event.get("guards") or [])
             # What was known before anything changed; afterwards there is nothing to lose any more.
             watched.loss = watched.loss or dict(event.get("loss") or {})
+        elif kind == "told":
+            watched.told[str(event.get("step"))] = dict(event.get("answers") or {})
         elif kind == "steps":
             watched.steps += event.get("steps") or []
         elif kind == "fired":

@@ -227,10 +227,9 @@ def _labels() -> dict[str, str]:
 def _listed(watched: Watched) -> list[dict[str, Any]]:
     """Return the rows whose documents are missing, as the run listed them."""
     found: list[dict[str, Any]] = []
-    for step in watched.steps:
-        text = (step.get("result") or {}).get("list") if step.get("verb") == "failover.documents" else None
-        if text:
-            found += json.loads(text).get("documents") or []
+    for answer in watched.told.get("documents", {}).values():
+        if answer.get("list"):
+            found += json.loads(answer["list"]).get("documents") or []
     return found
 
 

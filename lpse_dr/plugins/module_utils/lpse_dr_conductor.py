@@ -44,6 +44,7 @@ if line:
 
 
 CONNECT_SECONDS = 15
+LONGEST_TEXT = 4000
 CANCELLED: Dict[str, Any] = {
     "id": "run.cancelled", "expected": "the run to go on", "found": "somebody ended it", "todo": "lpse-dr status", "data": {},
 }  # fmt: skip
@@ -64,7 +65,7 @@ def host_sources() -> bytes:
 
 
 def slim(value: Any, most: int = 8) -> Any:
-    """Return a result without its long lists: a record of a run tells how many documents moved, not each name."""
+    """Return a result without its long lists and texts: a record of a run tells how many documents moved, not each name."""
     if isinstance(value, dict):
         return (
             "%d entries" % len(value)
@@ -73,6 +74,8 @@ def slim(value: Any, most: int = 8) -> Any:
         )
     if isinstance(value, list):
         return "%d entries" % len(value) if len(value) > most else [slim(item, most) for item in value]
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return "%d characters" % len(value)
     return value
 
 
@@ -326,6 +329,9 @@ class Conductor:
                     failure.error.setdefault("undo", self._undo(begun))
                 return failure
             self.results[step["name"]] = answers
+            if step.get("tell"):
+                # In full, past Ansible: what it carries as a result is cut off somewhere beyond some hundred kilobytes.
+                self._announce({"kind": "told", "step": step["name"], "answers": answers})
             again = step.get("again")
             if again and rounds.get(step["name"], 0) < again["at_most"] and _above(answers, again["above"]):
                 rounds[step["name"]] = rounds.get(step["name"], 0) + 1

@@ -24,7 +24,7 @@ options:
     type: dict
     required: true
   steps:
-    description: Items of C(name), C(at), C(verb), C(args), C(undo), C(timeout_seconds), C(fires), C(best_effort).
+    description: Items of C(name), C(at), C(verb), C(args), C(undo), C(timeout_seconds), C(fires), C(best_effort), C(tell).
     type: list
     elements: dict
     required: true

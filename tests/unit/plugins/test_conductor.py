@@ -231,3 +231,14 @@ def test_a_site_that_is_given_up_fails_nothing_and_is_told(
     )
     assert failure is not None
     assert path.read_text().splitlines()[-1] == "back@b"
+
+
+def test_what_is_told_is_told_in_full_and_kept_short_in_the_record(
+    agents: dict[str, conductor.Connection], tmp_path: Path
+) -> None:
+    text = "x" * 1_000_000
+    baton, failure, events = play(agents, [step(tmp_path / "d", "value", ["a"], args={"value": text}, tell=True)])
+    assert failure is None
+    (told,) = [event for event in events if event["kind"] == "told"]
+    assert told["answers"]["a"]["value"] == text
+    assert baton.log[0]["result"]["value"] == "1000000 characters"
