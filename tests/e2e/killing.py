@@ -130,6 +130,7 @@ class Stopped:
                         if event["step"] == step:
                             return channel
                     channel.sendall(b"ok\n")
+            channel.close()
 
     def go_on(self) -> None:
         """Let the step begin, and all that follow."""

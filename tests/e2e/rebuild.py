@@ -53,12 +53,14 @@ def rebuild(lab: Lab, lost: str, active: str) -> None:
         "rm -f /etc/lpse-dr/application-stopped && systemctl restart spse && systemctl start lpse-dr-files.service; true",
     )
     deadline = time.monotonic() + 40
+    while time.monotonic() < deadline and leftovers(lab, active):
+        time.sleep(0.5)
     answer = None
     while time.monotonic() < deadline:
         answer = lpse_dr(
             f"--lab={lab.name}", "--output", "json", "site", "check", "--for", "switchover", "--to", lost
         )
-        if answer.code == 0 and not leftovers(lab, active):
+        if answer.code == 0:
             return
-        time.sleep(1)
+        time.sleep(0.5)
     raise AssertionError((leftovers(lab, active), answer and answer.json.get("error")))
