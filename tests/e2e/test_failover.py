@@ -223,8 +223,7 @@ def test_a_dead_server_on_a_living_host_is_fenced_for_good(lab: Lab, active: str
     reality.on(lab, f"{active}-db", "systemctl kill -s KILL postgresql@15-main; sleep 1; true")
     answer = failover(lab, target)
     assert (answer.code, answer.json["verdict"]) == (0, "COMPLETED"), (answer.json["error"], answer.stderr)
-    if answer.json["figures"]["proof"] == "fence":
-        power.power_on(lab, f"{active}-db")
+    assert (answer.json["figures"]["proof"], power.is_on(lab, f"{active}-db")) == ("fence", True)
     reality.on(lab, f"{active}-db", f"ls {SIGNAL}; systemctl start postgresql@15-main; true")
     assert reality.writable_sites(lab) == [target]
     rebuild(lab, active, target)

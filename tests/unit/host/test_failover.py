@@ -49,10 +49,17 @@ def test_numbers_go_on_from_where_the_lost_site_cannot_have_been(pair: tuple[Sit
 
     # A planned change loses no number: without the record of a failover nothing moves.
     assert call(drc, "advance_sequences", epoch=2) == {"changed": False, "sequences": {}}
+    with pytest.raises(VerbError, match="old_site_writes"):
+        call(pdc, "assert_sealed")
     begun = call(drc, "begin", epoch=2, site="drc", **{"from": "pdc"}, proof="statement", statement="fire")
     assert begun["replay_lsn"]
     assert drc.state()["failover"]["statement"] == "fire"
+    pdc.call("fence")
+    with pytest.raises(VerbError, match="it runs, fenced"):
+        call(pdc, "assert_sealed")
     pdc.call("stop")
+    assert call(pdc, "assert_sealed") == {"changed": False, "running": False}
+    assert call(drc, "begin", epoch=2, site="drc", **{"from": "pdc"})["changed"] is True
     drc.call("fire", epoch=2, site="drc", control={})
     drc.call("promote")
     drc.config["database_sequences"][0]["name"] = "no_such"

@@ -8,7 +8,7 @@ Words = Tuple[str, str, str, str]
 FAILOVER_WORDS = (
     "alive", "silent", "down", "configured", "ssh", "database", "front_door", "application", "documents", "fence", "power", "statement",
     "it takes connections", "it accepts writes", "in recovery", "it accepts connections", "the application serves",
-    "the service answers through it", "a server that starts, stops or recovers", "it did not look",
+    "the service answers through it", "a server that starts, stops or recovers", "it did not look", "it runs",
 )  # fmt: skip
 
 FAILOVER: Dict[str, Words] = {
@@ -25,6 +25,7 @@ FAILOVER: Dict[str, Words] = {
 }  # fmt: skip
 
 FAILOVER_REPORTS: Dict[str, Words] = {
+    "failover.old_site_writes": ("The old database does not write", "", "", ""),
     "failover.sequence_missing": ("The sequence exists", "", "none", "Correct database_sequences in the inventory."),
 }  # fmt: skip
 

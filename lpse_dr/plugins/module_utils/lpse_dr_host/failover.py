@@ -43,6 +43,23 @@ def begin(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     return {"changed": True, **record}
 
 
+def assert_sealed(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
+    """Prove that the old database does not write and cannot begin to: fenced, and down or in recovery.
+
+    Asked after the fence was laid, so that a server that starts in between is caught, and one that starts later reads
+    the fence. VerbError ``failover.old_site_writes``.
+    """
+    cluster = Cluster(ctx)
+    fenced = os.path.exists(cluster.standby_signal())
+    running = cluster.pid() is not None
+    if fenced and (not running or cluster.query("SELECT pg_is_in_recovery()") == "t"):
+        return {"changed": False, "running": running}
+    raise VerbError(
+        "failover.old_site_writes", "the old database down or read-only, and fenced",
+        "%s, %s" % ("it runs" if running else "it does not run", "fenced" if fenced else "not fenced"), "lpse-dr status",
+    )  # fmt: skip
+
+
 def forget(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Forget a failover that did not come true."""
     with state_for_update() as state:
@@ -157,6 +174,7 @@ def documents(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 
 VERBS: Dict[str, Verb] = {
     "begin": begin,
+    "assert_sealed": assert_sealed,
     "forget": forget,
     "advance_sequences": advance_sequences,
     "rows": rows,

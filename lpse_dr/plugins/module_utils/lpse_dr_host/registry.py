@@ -13,7 +13,7 @@ NOUNS = ("application", "database", "failover", "files", "host", "search", "serv
 READING = {
     "application.status", "application.await_health",
     "database.status", "database.control", "database.await_replay", "database.await_streaming",
-    "failover.rows", "failover.documents",
+    "failover.assert_sealed", "failover.rows", "failover.documents",
     "files.status", "files.hashes", "files.changed", "files.confirm", "files.await_marker",
     "host.claim", "host.ping", "search.look",
     "traffic.status", "traffic.await_drained", "traffic.resolve", "traffic.try_dns",
