@@ -232,7 +232,7 @@ def test_a_dead_server_on_a_living_host_is_fenced_for_good(lab: Lab, active: str
 @pytest.mark.full
 def test_a_living_database_without_ssh_is_switched_off_first(lab: Lab, active: str) -> None:
     target = other(active)
-    reality.on(lab, f"{active}-db", "systemctl stop ssh.socket ssh.service; pkill -f 'sshd:'; true")
+    reality.on(lab, f"{active}-db", "systemctl stop ssh.socket ssh.service; pkill -x sshd; true")
     refused = play(lab, "failover", extra(active, failover_power_command=[]))
     assert refused.returncode != 0
     assert "failover.primary_gone" in refused.stdout

@@ -184,7 +184,8 @@ def test_a_power_fence_that_failed_proves_nothing() -> None:
     ("state", "stage"), [("in production", "gone"), ("shut down", "gone"), ("in crash recovery", "gone")]
 )
 def test_a_dead_server_on_a_host_that_answers_is_fenced_and_needs_no_word(state: str, stage: str) -> None:
-    facts = database_dead()
+    facts = seen(seen(database_dead(), "drc-db", 0, "closed"), "drc-gateway", 0, "open")
+    facts["failover"]["power"] = {"pdc-db": {"argv": ["off"]}}
     put(facts, "pdc-db", "database.control", {"state": state})
     found = evaluate(facts)
     assert (found.stage, found.refused) == (stage, [])

@@ -284,9 +284,8 @@ def proof_of(view: View) -> str:
 
     A power fence that is configured and not yet tried counts: it is tried before anything else, and asked about again.
     """
-    if strongest(view).answer in ("standby", "down") and isinstance(
-        (view.facts.get("readings") or {}).get(view.source), dict
-    ):
+    # Its own host's word, when the stage has already said that nobody sees it write.
+    if STANDING.get(mode(view, view.source)) in ("standby", "down"):
         return "fence"
     tried = view.source in part(view, "powered")
     if powered(view) or (view.source in part(view, "power") and not tried):
