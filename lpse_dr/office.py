@@ -34,6 +34,7 @@ class Limits:
     long_transaction_seconds: int = 30
     disk_free_bytes: int = 512 * 1024 * 1024
     files_sync_age_seconds: int = 600
+    failover_age_seconds: int = 3600
     rto_seconds: int = 14400
     rpo_seconds: int = 0
     mtd_seconds: int = 86400

@@ -30,6 +30,8 @@ class Watched:
     after: list[dict[str, Any]] = field(default_factory=list)
     guards: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    loss: dict[str, Any] = field(default_factory=dict)
+    told: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def readings(self) -> list[dict[str, Any]]:
@@ -56,6 +58,10 @@ class Progress:
             (watched.before if self._safe else watched.after).append(dict(event.get("reading") or {}))
         elif kind == "guards":
             watched.guards = list(event.get("guards") or [])
+            # What was known before anything changed; afterwards there is nothing to lose any more.
+            watched.loss = watched.loss or dict(event.get("loss") or {})
+        elif kind == "told":
+            watched.told[str(event.get("step"))] = dict(event.get("answers") or {})
         elif kind == "steps":
             watched.steps += event.get("steps") or []
         elif kind == "fired":
@@ -181,15 +187,22 @@ def error_texts(context: Context, error: Mapping[str, Any]) -> dict[str, Any]:
     return error_of(str(error.get("id") or ""), expected, found, context.command(command))
 
 
-def answer_of(context: Context, watched: Watched, payload: Mapping[str, Any], *, show: bool = True) -> Answer:
-    """Print the verdict of a run, and return it."""
+def answer_of(
+    context: Context,
+    watched: Watched,
+    payload: Mapping[str, Any],
+    *,
+    show: bool = True,
+    labels: Mapping[str, str] | None = None,
+) -> Answer:
+    """Print the verdict of a run, and return it. `labels` are the names of figures as people read them."""
     result = watched.result
     error = error_texts(context, result["error"]) if result.get("error") else None
     figures = dict(result.get("figures") or {})
     verdict = str(result.get("verdict") or "UNKNOWN")
     if show:
         for label, value in figures.items():
-            context.screen.line(f"{label}: {value_text(value)}")
+            context.screen.line(f"{(labels or {}).get(label, label)}: {value_text(value)}")
         tell(context, verdict, error)
         if result.get("warning"):
             context.screen.say(_("Warning: {text}").format(text=result["warning"]))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..i18n import N_, _
+from ..operations.loss import Loss, loss_now
 from ..operations.sites import Overview, Site
 from .context import Context
 from .screen import office_time, size_text
@@ -100,9 +101,26 @@ def show_sites(context: Context, view: Overview) -> None:
         for index, site in enumerate(view.sites, start=1):
             context.screen.line(site.name)
             context.screen.pairs({f"  {row[0]}": row[index] for row in rows})
+    loss = loss_now(view)
+    if loss:
+        context.screen.line(loss_text(loss))
     for site in view.sites:
         if site.unread:
             context.screen.line(_("{site}: not read: {hosts}").format(site=site.name, hosts=", ".join(site.unread)))
+
+
+def loss_text(loss: Loss) -> str:
+    """Say what the death of the active site would cost now."""
+    wal = (
+        _("an unknown amount of WAL")
+        if loss.wal_bytes is None
+        else _("{bytes} bytes of WAL").format(bytes=loss.wal_bytes)
+    )
+    if loss.documents is None:
+        files = _("an unknown number of files")
+    else:
+        files = (_("{count} or more files") if loss.or_more else _("{count} files")).format(count=loss.documents)
+    return _("If {site} dies now: {wal}, {files} would be lost.").format(site=loss.site, wal=wal, files=files)
 
 
 def warnings(view: Overview) -> list[str]:
@@ -137,4 +155,10 @@ def warnings(view: Overview) -> list[str]:
 
 def sites_payload(view: Overview) -> dict[str, Any]:
     """Return the part of the envelope that describes the sites."""
-    return {"active": list(view.active), "sites": [site.as_json() for site in view.sites], "warnings": warnings(view)}
+    loss = loss_now(view)
+    return {
+        "active": list(view.active),
+        "sites": [site.as_json() for site in view.sites],
+        "if_it_dies_now": loss.as_json() if loss else None,
+        "warnings": warnings(view),
+    }

@@ -15,6 +15,9 @@ PHASES = {
     "arm": N_("Prepare the target, copy documents"),
     "switch": N_("Move the active role"),
     "act": N_("Do it"),
+    "fence": N_("Cut the power of the old site"),
+    "isolate": N_("Fence what answers of the old site"),
+    "documents": N_("List the documents that are missing"),
     "reprotect": N_("Turn the replication round"),
     "prove": N_("Prove the result"),
 }

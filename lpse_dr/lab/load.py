@@ -106,6 +106,7 @@ class LoadSession:
         url: str = URL,
         ca_file: str = CA_FILE,
         dns_ttl_seconds: float = 5.0,
+        patience_seconds: float = 30.0,
     ) -> None:
         if not lab.in_group("client"):
             raise LabError(_("The lab '{name}' has no host in group client.").format(name=lab.name))
@@ -119,7 +120,7 @@ class LoadSession:
         self._process: subprocess.Popen[bytes] | None = None
         self._probing = False
         self._options = ["--seconds", str(seconds), "--clients", str(clients), "--url", url, "--cafile", ca_file]
-        self._options += ["--dns-ttl", str(dns_ttl_seconds)]
+        self._options += ["--dns-ttl", str(dns_ttl_seconds), "--timeout", str(patience_seconds)]
         if slow_upload_seconds:
             self._options += ["--slow-upload", str(slow_upload_seconds), "--slow-after", str(slow_after_seconds)]
             seconds = max(seconds, slow_after_seconds + slow_upload_seconds)

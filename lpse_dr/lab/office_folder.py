@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 from ..content import content_root
@@ -26,6 +27,7 @@ def write(lab: Lab, material: Material) -> None:
     values = {
         "lab": lab,
         "variant": lab.variant,
+        "python": sys.executable,
         "hosts": list(lab.hosts.values()),
         "sites": list(dict.fromkeys(host.site for host in lab.hosts.values() if host.site)),
         "vaulted": _encrypted(material),

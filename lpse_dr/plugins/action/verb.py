@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 
 
@@ -20,6 +22,26 @@ def conductor_module() -> Any:
     from ansible.module_utils import lpse_dr_conductor
 
     return lpse_dr_conductor
+
+
+def knock(connection: Any, address: str, seconds: float) -> None:
+    """Give up on a host that takes no connection within ``seconds``; AnsibleConnectionFailure names it.
+
+    SSH itself waits longer, and for ever where an earlier connection to a host that has died is still thought alive.
+    Only where SSH goes there directly: ``ssh -G`` says what configuration and arguments come to.
+    """
+    words = [str(connection.get_option(name) or "") for name in ("ssh_args", "ssh_common_args", "ssh_extra_args")]
+    argv = ["ssh", "-G", *shlex.split(" ".join(words)), address]
+    if connection.get_option("port"):
+        argv[2:2] = ["-p", str(connection.get_option("port"))]
+    shown = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=10, check=False)
+    known = dict(line.partition(" ")[::2] for line in shown.stdout.splitlines())
+    if not known.get("hostname") or {known.get("proxyjump", "none"), known.get("proxycommand", "none")} != {"none"}:
+        return
+    try:
+        socket.create_connection((known["hostname"], int(known.get("port") or 22)), seconds).close()
+    except OSError as error:
+        raise AnsibleConnectionFailure(f"no SSH at {known['hostname']} within {seconds:g} s: {error}") from error
 
 
 def read_answer(stdout: str) -> dict[str, Any]:
@@ -46,6 +68,13 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run it; under --check only verbs that look are run."""
         super().run(tmp, task_vars)
+        patience = self._templar.template((task_vars or {}).get("lpse_dr_knock_seconds") or 0)
+        if float(patience) and self._connection.transport == "ssh":
+            knock(
+                self._connection,
+                str(self._connection.get_option("host") or self._play_context.remote_addr),
+                float(patience),
+            )
         conductor = conductor_module()
         args = json.loads(json.dumps(dict(self._task.args), default=str))
         name = str(args["name"])

@@ -24,7 +24,11 @@ def lpse_dr_outcome(result: dict[str, Any], task: str, moved: dict[str, Any]) ->
             "data": {},
         }
         error = dict(result.get("error") or unknown)
-    untouched = bool(refused) or task.startswith("Guard") or result.get("failed_step") in ("", "claim")
+    # A power fence that was tried may have had its effect, whatever the guards then say.
+    fenced = task.startswith("Fence")
+    untouched = not fenced and (
+        bool(refused) or task.startswith("Guard") or result.get("failed_step") in ("", "claim")
+    )
     return {
         "reread": not untouched,
         "fired": bool(result.get("fired") or moved.get("fired")),
@@ -32,7 +36,7 @@ def lpse_dr_outcome(result: dict[str, Any], task: str, moved: dict[str, Any]) ->
         "error": error,
         "refused": refused,
         "lost": bool(result.get("lost")),
-        "open_ends": result.get("open_ends") or [],
+        "open_ends": result.get("open_ends") or (["power fence"] if fenced else []),
         "task": task,
     }
 
@@ -47,6 +51,29 @@ def lpse_dr_largest(answers: dict[str, dict[str, Any]], key: str) -> float:
     return max((float(answer.get(key) or 0) for answer in answers.values()), default=0.0)
 
 
+def lpse_dr_failover_figures(moved: dict[str, Any], site: str) -> dict[str, Any]:
+    """Return what a failover leaves behind, for the verdict: what it stood on, what is missing, what was not done.
+
+    ``moved`` is what the conductor returned; empty where it did not run or did not come that far.
+    """
+    answers = moved.get("answers") or {}
+    figures: dict[str, Any] = {}
+    for begun in (answers.get("begin") or {}).values():
+        figures.update({key: begun.get(key) for key in ("epoch", "receive_lsn", "replay_lsn", "proof")})
+    listed = list((answers.get("list_documents") or {}).values())
+    if listed:
+        for key in ("checked", "absent", "different"):
+            figures[f"documents_{key}"] = max(int(item.get(key) or 0) for item in listed)
+        figures["documents_list"] = f"{site}: /var/lib/lpse-dr/failover-{listed[0].get('epoch')}-documents.json"
+    for moved_on in (answers.get("advance_sequences") or {}).values():
+        if moved_on.get("sequences"):
+            figures["sequences"] = moved_on["sequences"]
+    excused = moved.get("excused") or []
+    if excused:
+        figures["not_done_at"] = [f"{item.get('host')}: {item.get('step')}" for item in excused]
+    return figures
+
+
 class FilterModule:
     """Ansible finds filters by this name."""
 
@@ -54,6 +81,7 @@ class FilterModule:
         """Return the filters of this file."""
         return {
             "lpse_dr_become_passwords": lpse_dr_become_passwords,
+            "lpse_dr_failover_figures": lpse_dr_failover_figures,
             "lpse_dr_largest": lpse_dr_largest,
             "lpse_dr_outcome": lpse_dr_outcome,
         }

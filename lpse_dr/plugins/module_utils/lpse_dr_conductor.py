@@ -44,6 +44,7 @@ if line:
 
 
 CONNECT_SECONDS = 15
+LONGEST_TEXT = 4000
 CANCELLED: Dict[str, Any] = {
     "id": "run.cancelled", "expected": "the run to go on", "found": "somebody ended it", "todo": "lpse-dr status", "data": {},
 }  # fmt: skip
@@ -64,7 +65,7 @@ def host_sources() -> bytes:
 
 
 def slim(value: Any, most: int = 8) -> Any:
-    """Return a result without its long lists: a record of a run tells how many documents moved, not each name."""
+    """Return a result without its long lists and texts: a record of a run tells how many documents moved, not each name."""
     if isinstance(value, dict):
         return (
             "%d entries" % len(value)
@@ -73,6 +74,8 @@ def slim(value: Any, most: int = 8) -> Any:
         )
     if isinstance(value, list):
         return "%d entries" % len(value) if len(value) > most else [slim(item, most) for item in value]
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        return "%d characters" % len(value)
     return value
 
 
@@ -213,6 +216,7 @@ class Conductor:
         self.fired = False
         self.failed_step = ""
         self.cancelled = False
+        self.excused: List[Dict[str, Any]] = []
 
     def perform(
         self, name: str, hosts: List[str], verb: str, args: Dict[str, Any], timeout_seconds: float
@@ -313,6 +317,11 @@ class Conductor:
                     self.fired = True
                 self._announce({"kind": "progress", "step": step["name"]})
                 args = lookup(step.get("args") or {}, self.results)
+                if step.get("best_effort"):
+                    # A site that is given up may die at any moment of it; what could not be done there is told, and read
+                    # again at the end.
+                    self.excused += self.play_best_effort([{**step, "args": args}])
+                    continue
                 answers = self.perform(step["name"], step["at"], step["verb"], args, step.get("timeout_seconds", 10))
             except StepError as failure:
                 self.failed_step = step["name"]
@@ -320,6 +329,9 @@ class Conductor:
                     failure.error.setdefault("undo", self._undo(begun))
                 return failure
             self.results[step["name"]] = answers
+            if step.get("tell"):
+                # In full, past Ansible: what it carries as a result is cut off somewhere beyond some hundred kilobytes.
+                self._announce({"kind": "told", "step": step["name"], "answers": answers})
             again = step.get("again")
             if again and rounds.get(step["name"], 0) < again["at_most"] and _above(answers, again["above"]):
                 rounds[step["name"]] = rounds.get(step["name"], 0) + 1

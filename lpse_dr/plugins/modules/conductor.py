@@ -24,7 +24,7 @@ options:
     type: dict
     required: true
   steps:
-    description: Items of C(name), C(at), C(verb), C(args), C(undo), C(timeout_seconds), C(fires).
+    description: Items of C(name), C(at), C(verb), C(args), C(undo), C(timeout_seconds), C(fires), C(best_effort), C(tell).
     type: list
     elements: dict
     required: true
@@ -140,9 +140,12 @@ def main() -> None:
             connection.close()
     report.update(fired=conductor.fired, steps=conductor.log)
     changed = any(entry["ok"] and entry["result"].get("changed") for entry in conductor.log)
-    answers = slim(conductor.results)
+    # Each answer by itself: a long list of steps is no long list of names.
+    answers = {name: slim(answer) for name, answer in conductor.results.items()}
     if failure is None:
-        module.exit_json(changed=changed, fired=conductor.fired, answers=answers, lpse_dr=report)
+        module.exit_json(
+            changed=changed, fired=conductor.fired, answers=answers, excused=conductor.excused, lpse_dr=report
+        )
     open_ends = failure.error.pop("undo", [])
     report["undone"] = not conductor.fired and not open_ends
     module.fail_json(

@@ -25,6 +25,7 @@ Latest checkpoint's TimeLineID:       1
 Latest checkpoint's PrevTimeLineID:   1
 Minimum recovery ending location:     0/3002680
 Min recovery ending loc's timeline:   2
+Bytes per WAL segment:                16777216
 Data page checksum version:           1
 """
 ANSWER: dict[str, Any] = {
@@ -63,6 +64,7 @@ def test_control_data_is_read() -> None:
         "min_recovery_timeline": 2,
         "system_identifier": "7711595728654661527",
         "checksums": True,
+        "wal_segment_bytes": 16777216,
     }
     assert database_reading.control_timeline(parse_control(CONTROL)) == 2
 

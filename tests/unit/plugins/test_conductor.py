@@ -204,3 +204,41 @@ def test_ssh_command_keeps_secrets_out_and_names_the_host() -> None:
     assert "geheim" not in " ".join(argv)
     assert argv[argv.index("-p") + 1] == "2222"
     assert "sudo -S" in argv[-1]
+
+
+def test_a_site_that_is_given_up_fails_nothing_and_is_told(
+    agents: dict[str, conductor.Connection], tmp_path: Path
+) -> None:
+    path = tmp_path / "done"
+    steps = [
+        step(path, "fail", ["a", "b"], best_effort=True, undo=["back"]),
+        step(path, "die", ["a"], best_effort=True),
+        step(path, "value", ["b"], args={"value": 3}),
+        step(path, "late", ["a"], best_effort=True),
+    ]
+    baton, failure, _events = play(agents, steps)
+    assert failure is None
+    assert [(item["step"], item["host"]) for item in baton.excused] == [
+        ("fail", "a"),
+        ("fail", "b"),
+        ("die", "a"),
+        ("late", "a"),
+    ]
+    assert path.read_text().splitlines() == ["fail@a", "fail@b", "die@a", "value@b"]
+    # What was begun there is undone like everything else, where something of the target fails.
+    _baton, failure, _events = play(
+        agents, [step(path, "value", ["b"], best_effort=True, undo=["back"]), step(path, "fail", ["b"])]
+    )
+    assert failure is not None
+    assert path.read_text().splitlines()[-1] == "back@b"
+
+
+def test_what_is_told_is_told_in_full_and_kept_short_in_the_record(
+    agents: dict[str, conductor.Connection], tmp_path: Path
+) -> None:
+    text = "x" * 1_000_000
+    baton, failure, events = play(agents, [step(tmp_path / "d", "value", ["a"], args={"value": text}, tell=True)])
+    assert failure is None
+    (told,) = [event for event in events if event["kind"] == "told"]
+    assert told["answers"]["a"]["value"] == text
+    assert baton.log[0]["result"]["value"] == "1000000 characters"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lpse_dr.plugins.filter.lpse_dr import lpse_dr_outcome
+from lpse_dr.plugins.filter.lpse_dr import lpse_dr_failover_figures, lpse_dr_outcome
 from lpse_dr.plugins.module_utils.lpse_dr_guards.verdicts import judge
 
 ERROR = {"id": "x", "expected": "a", "found": "b", "todo": ""}
@@ -25,6 +25,9 @@ def outcome(**values: Any) -> dict[str, Any]:
         (outcome(), None, "INCOMPLETE"),
         (outcome(reread=False, error=ERROR), None, "REFUSED"),
         (outcome(error=ERROR), "ready", "ROLLED_BACK"),
+        (outcome(error=ERROR), "gone", "ROLLED_BACK"),
+        (outcome(error=ERROR), "living", "ROLLED_BACK"),
+        (outcome(error=ERROR, open_ends=["power fence"]), "living", "INCOMPLETE"),
         (outcome(error=ERROR), "continue", "INCOMPLETE"),
         (outcome(error=ERROR), "blocked", "INCOMPLETE"),
         (outcome(error=ERROR), None, "INCOMPLETE"),
@@ -78,3 +81,30 @@ def test_a_failure_in_the_critical_section_carries_its_cause_and_whether_it_had_
 def test_a_failure_after_the_switch_is_never_a_rollback() -> None:
     happened = lpse_dr_outcome({"failed": True, "error": ERROR}, "Prove | x", {"fired": True})
     assert judge(happened, {"stage": "ready"})[0] == "INCOMPLETE"
+
+
+def test_guards_that_say_no_after_the_power_was_cut_did_not_leave_everything_as_it_was() -> None:
+    refused = [{"guard_id": "failover.proof", "expected": "a", "found": "b", "todo": "c", "data": {}}]
+    before = lpse_dr_outcome({"refused": refused}, "Guard | Ask all guards before anything changes", {})
+    after = lpse_dr_outcome({"refused": refused}, "Fence | Ask the guards again", {})
+    assert (before["reread"], before["open_ends"]) == (False, [])
+    assert (after["reread"], after["open_ends"]) == (True, ["power fence"])
+    assert judge(before, {})[0] == "REFUSED"
+    assert judge(after, {"stage": "gone"})[0] == "INCOMPLETE"
+
+
+def test_figures_of_a_failover_are_what_it_came_to() -> None:
+    assert lpse_dr_failover_figures({}, "drc") == {}
+    moved = {
+        "answers": {
+            "begin": {"drc-db": {"epoch": 4, "receive_lsn": "0/5", "replay_lsn": "0/5", "proof": "power"}},
+            "list_documents": {"drc-app": {"epoch": 4, "checked": 9, "absent": 2, "different": 1}},
+            "advance_sequences": {"drc-db": {"changed": True, "sequences": {"s": {"from": 1, "to": 2}}}},
+        },
+        "excused": [{"host": "pdc-app", "step": "stop_old_application", "error": {}}],
+    }
+    assert lpse_dr_failover_figures(moved, "drc") == {
+        "epoch": 4, "receive_lsn": "0/5", "replay_lsn": "0/5", "proof": "power", "documents_checked": 9, "documents_absent": 2,
+        "documents_different": 1, "documents_list": "drc: /var/lib/lpse-dr/failover-4-documents.json",
+        "sequences": {"s": {"from": 1, "to": 2}}, "not_done_at": ["pdc-app: stop_old_application"],
+    }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import databases, hosts, services  # noqa: F401 - they register their guards
+from . import databases, failover, hosts, services  # noqa: F401 - they register their guards
 from .base import REGISTRY, SCOPES, ask, names, result
 from .model import Evaluation, GuardResult, Open, Outcome, View
 from .stage import BLOCKED, DONE, FINISH, decide, left_open, mode, planned
@@ -33,6 +33,8 @@ def evaluate(facts: Dict[str, Any]) -> Evaluation:
     view = View(_single(facts), first, second)
     number, owner = view.newest_epoch()
     view.epoch_target = _finishing_epoch(view, number, owner)
+    if facts.get("purpose") == "failover":
+        return _failover(view, wrong)
     view.stage = decide(view)
     if view.stage not in (FINISH, DONE):
         view.epoch_target = number + 1
@@ -46,6 +48,20 @@ def evaluate(facts: Dict[str, Any]) -> Evaluation:
     return Evaluation(
         view.stage, guards, left, first, second, number, owner, view.epoch_target, _next_operation(view)
     )
+
+
+def _failover(view: View, wrong: List[GuardResult]) -> Evaluation:
+    """Judge a move away from a site that need not answer; see ``failover``."""
+    number, owner = view.newest_epoch()
+    view.stage = failover.decide(view)
+    if view.stage not in (FINISH, DONE):
+        view.epoch_target = number + 1
+    guards = _without_echoes(wrong + failover.guards_of(view))
+    left = failover.left_open(view) if view.stage == FINISH else []
+    return Evaluation(
+        view.stage, guards, left, view.from_site, view.to_site, number, owner, view.epoch_target,
+        _next_operation(view), failover.loss_of(view),
+    )  # fmt: skip
 
 
 FIRST = ("host.reachable", "host.key", "host.sudo", "host.read")

@@ -24,14 +24,14 @@ def trouble(view: View, host: str) -> Tuple[Optional[str], str]:
         return (None, "") if read else ("host.read", "no reading")
     if "host key verification failed" in low or "identification has changed" in low or "host key" in low:
         return "host.key", _key_trouble(reason)
-    reason = _one_line(reason)
+    reason = one_line(reason)
     if "sudo" in low or "password is required" in low or "become" in low:
         return "host.sudo", reason
     return ("host.reachable" if words is not None else "host.read"), reason or "no reading"
 
 
-def _one_line(reason: str) -> str:
-    """What Ansible said, without what it says of everything."""
+def one_line(reason: str) -> str:
+    """Return what Ansible said, without what it says of everything."""
     words = " ".join(reason.split())
     return re.sub(
         r"^(Task failed: |Failed to connect to the host via ssh: |Data could not be sent to remote host \S+ )+",
@@ -44,7 +44,7 @@ def _key_trouble(reason: str) -> str:
     """The key that was shown, for a comparison; not OpenSSH's advice to forget the one that is known."""
     shown = re.search(r"SHA256:[A-Za-z0-9+/=]+", reason)
     last = ([line.strip() for line in reason.splitlines() if line.strip()] or [reason])[-1]
-    return "another key was shown: %s" % shown.group() if shown else _one_line(last)
+    return "another key was shown: %s" % shown.group() if shown else one_line(last)
 
 
 def _answered(guard_id: str, view: View, host: str) -> Outcome:

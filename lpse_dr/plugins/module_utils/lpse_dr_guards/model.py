@@ -13,6 +13,7 @@ DEFAULT_LIMITS: Dict[str, float] = {
     "long_transaction_seconds": 30,
     "disk_free_bytes": 512 * 1024 * 1024,
     "files_sync_age_seconds": 600,
+    "failover_age_seconds": 3600,
 }
 STATE_KEYS = ("operation", "epoch", "prepared", "fired")
 
@@ -77,6 +78,8 @@ class Evaluation(NamedTuple):
     epoch_site: Optional[str]
     epoch_target: int
     operation_number: int
+    # What a failover would cost, as far as it is known; None where nothing is given up.
+    loss: Optional[Dict[str, Any]] = None
 
     @property
     def refused(self) -> List[GuardResult]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
 
+from .texts_failover import FAILOVER, FAILOVER_REPORTS, FAILOVER_WORDS
+
 
 class Text(NamedTuple):
     """What a guard is called, what it expects, what it found and what to do; ``{names}`` are filled from its data."""
@@ -24,6 +26,7 @@ WORDS = (
     "read-only", "fenced", "not fenced", "no reading", "no answer", "two", "no epoch", "nothing was said", "it does not run", "no such folder",
     "the active site", "application_warm is false", "unit running", "unit not running", "kept from starting", "free to start",
     "serving", "health serving", "health standby", "health failed", "health stopped", "health unreachable", "health unknown",
+    *FAILOVER_WORDS,
 )  # fmt: skip
 _SEED = "Mend or rebuild the standby: lpse-dr replication status, then lpse-dr replication seed --to {to_site}"
 _INVENTORY = "Correct inventory/hosts.yml."
@@ -92,6 +95,7 @@ GUARDS: Dict[str, Text] = {
     "gateway.consistent": Text("The gateway leads to the active site", "{wanted} on {host}", "{state} to {target}", "See which site is active: lpse-dr status. Correct the gateway before the switch-over."),
     "dns.answers": Text("The name leads to the active site", "the name to lead to {site}, asked from {host}", "{found_site}", "Look at the name server and the zone: lpse-dr traffic status"),
     "dns.update": Text("The name can be changed", "the name server to accept an update from {host}", "accepted: {accepted} ({error})", "Look at the TSIG key, its name and the update rules of the zone: lpse-dr traffic status"),
+    **{identity: Text(*words) for identity, words in FAILOVER.items()},
 }  # fmt: skip
 
 # Everything else that arrives by an id: what a role expects of its host, how a run ended, what a verb says on a host. Their
@@ -160,8 +164,8 @@ REPORTS: Dict[str, Text] = {
     "replication.cannot": Text("Data can reach the other site", "", "", ""),
     "run.cancelled": Text("The run goes on", "the run to go on", "somebody ended it", ""),
     "run.failed": Text("Every task succeeds", "", "", ""),
+    "site.left_open": Text("Nothing is left open", "everything in its final place", "", ""),
     "site.unknown": Text("The site is known", "a site of the inventory", "", ""),
-    "switchover.left_open": Text("Nothing is left open", "everything in its final place", "", ""),
     "traffic.manual_open": Text("Clients are led by hand", "", "nobody has confirmed it", ""),
     "verb.bug": Text("The program has no fault", "", "", ""),
     # --- what a verb says on a host (lpse_dr_host)
@@ -226,6 +230,7 @@ REPORTS: Dict[str, Text] = {
     "database.no_answer": Text("The database answers in time", "", "none in time; the session was ended", ""),
     "database.connection_lost": Text("The database stays in contact", "", "", ""),
     "database.sql_failed": Text("The database performs a statement", "", "", ""),
+    **{identity: Text(*words) for identity, words in FAILOVER_REPORTS.items()},
 }  # fmt: skip
 
 

@@ -26,7 +26,8 @@ def judge(outcome: Dict[str, Any], after: Dict[str, Any]) -> Tuple[str, bool, Er
         if outcome.get("lost") and stage not in ("done", "finish"):
             return "UNKNOWN", True, error
         return "INCOMPLETE", True, error
-    if stage == "ready" and not outcome.get("open_ends"):
+    # "gone" is where a failover begins, as "ready" is where a switch-over does; "living" says that the old site came back.
+    if stage in ("ready", "gone", "living") and not outcome.get("open_ends"):
         return "ROLLED_BACK", True, error
     return "INCOMPLETE", True, error
 
@@ -34,7 +35,7 @@ def judge(outcome: Dict[str, Any], after: Dict[str, Any]) -> Tuple[str, bool, Er
 def _left_open(after: Dict[str, Any]) -> Dict[str, Any]:
     words: List[str] = [str(item) for item in after.get("open") or []] or ["stage %s" % after.get("stage")]
     return {
-        "id": "switchover.left_open",
+        "id": "site.left_open",
         "expected": "everything in its final place",
         "found": "; ".join(words),
         "todo": "",

@@ -13,6 +13,7 @@ from typing import Any, Dict, List
 from . import files, host
 from .base import Context, Verb, VerbError, now_iso, run, sync_folder, write_atomic
 from .health import ask, read_health
+from .search import beside
 
 
 def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
@@ -20,7 +21,7 @@ def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     reading = host.status(ctx, args)["reading"]
     found: Dict[str, Any] = {}
     # The peer of the files may be dead, and its connection then takes seconds to fail: not one after the other.
-    other = threading.Thread(target=lambda: found.update(files.read_files(ctx)), daemon=True)
+    other = threading.Thread(target=lambda: found.update(files.read_files(ctx, args)), daemon=True)
     other.start()
     reading["application"] = read_application(ctx)
     other.join(ctx.remaining())
@@ -182,7 +183,7 @@ def prove_write(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 
 
 VERBS: Dict[str, Verb] = {
-    "status": status,
+    "status": beside(status),
     "stop": stop,
     "start": start,
     "await_health": await_health,

@@ -12,6 +12,7 @@ from .database_power import fence, start, stop, unfence
 from .database_reading import control, status
 from .lsn import int_to_lsn, lsn_to_int
 from .psql import literal
+from .search import beside
 
 REPLAY_POLL_SECONDS = 0.003
 PROMOTE_POLL_SECONDS = 0.005
@@ -228,7 +229,7 @@ def await_marker(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 
 
 VERBS: Dict[str, Verb] = {
-    "status": status,
+    "status": beside(status),
     "control": control,
     "warm": warm,
     "arm_target": arm_target,

@@ -70,12 +70,12 @@ class Cluster:
             "LC_ALL": "C.UTF-8",
         }
 
-    def ask(self, statement: str, timeout_seconds: float) -> str:
+    def ask(self, statement: str, timeout_seconds: float, database: str = "postgres") -> str:
         """Perform one reading statement in a psql of its own, again where replay has cancelled it.
 
         VerbError when it cannot in time.
         """
-        argv = [*self.psql_argv("postgres"), "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse"]
+        argv = [*self.psql_argv(database), "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse"]
         ends = time.monotonic() + min(timeout_seconds, max(0.2, self._ctx.remaining()))
         while True:
             limit = ends - time.monotonic()
@@ -175,6 +175,7 @@ def parse_control(text: str) -> Dict[str, Any]:
             "min_recovery_timeline": int(values["Min recovery ending loc's timeline"]),
             "system_identifier": values["Database system identifier"],
             "checksums": values["Data page checksum version"] != "0",
+            "wal_segment_bytes": int(values.get("Bytes per WAL segment") or 16 << 20),
         }
     except (KeyError, ValueError) as error:
         raise VerbError(

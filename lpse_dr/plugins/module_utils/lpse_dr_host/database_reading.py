@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -11,6 +12,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from . import host
 from .base import Context, VerbError
 from .database_cluster import Cluster
+from .database_documents import recent
+from .lsn import lsn_to_int
 
 STATUS_SECONDS = 2.8
 NUMBER_SETTINGS = (
@@ -36,7 +39,7 @@ TEXT_SETTINGS = (
 UNKNOWN: Dict[str, Any] = dict.fromkeys(
     (
         "in_recovery", "writable", "version_num", "cluster_name", "system_identifier", "timeline", "timeline_history",
-        "control", "lsn", "replay_paused", "receiver", "lag_bytes", "lag_seconds", "senders", "slots", "archiver",
+        "control", "lsn", "replay_paused", "receiver", "received_at", "last_commit_at", "documents", "lag_bytes", "lag_seconds", "senders", "slots", "archiver",
         "prepared_transactions", "long_transactions", "backup_running", "checksums", "settings", "disk", "databases",
         "clients",
     )
@@ -64,7 +67,9 @@ SELECT json_build_object(
  'lsn', json_build_object('current', here.current, 'receive', receive, 'replay', replay),
  'replay_paused', CASE WHEN standby THEN pg_get_wal_replay_pause_state() <> 'not paused' ELSE false END,
  'receiver', (SELECT json_build_object('status', status, 'sender_host', sender_host, 'slot_name', slot_name,
-    'latest_end_lsn', latest_end_lsn, 'received_timeline', received_tli, 'fresh', fresh) FROM wire),
+    'latest_end_lsn', latest_end_lsn, 'received_timeline', received_tli, 'fresh', fresh,
+    'heard_at', round(extract(epoch FROM last_msg_receipt_time)::numeric, 3)) FROM wire),
+ 'last_commit_at', CASE WHEN standby THEN round(extract(epoch FROM pg_last_xact_replay_timestamp())::numeric, 3) END,
  'lag_bytes', CASE WHEN standby THEN pg_wal_lsn_diff(receive, replay)::bigint END,
  'lag_seconds', CASE WHEN NOT standby THEN NULL
     WHEN receive <= replay AND EXISTS (SELECT FROM wire WHERE status = 'streaming' AND fresh
@@ -118,6 +123,9 @@ def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         except ValueError as error:
             reading["error"] = "psql answered something that is not JSON: %s" % error
     reading["timeline_history"] = read_history(cluster.data, reading["timeline"])
+    reading["received_at"] = received_at(cluster.data, reading)
+    if reading["running"]:
+        reading["documents"] = recent(ctx, cluster)
     result = host.status(ctx, args)
     result["reading"]["database"] = reading
     return result
@@ -145,6 +153,27 @@ def read_files(cluster: Cluster) -> Dict[str, Any]:
     found["timeline"] = control_timeline(found["control"])
     found["checksums"] = found["control"]["checksums"]
     return found
+
+
+def received_at(data: str, reading: Dict[str, Any]) -> Optional[float]:
+    """Return when this standby last wrote what it received (unix time): the age of the segment that holds its end.
+
+    Nobody but the receiver writes into that file, and the file outlives receiver, server and power cut. None for a
+    primary, and for a standby that has never received anything.
+    """
+    lsn = reading["lsn"] or {}
+    end = lsn.get("receive") or lsn.get("replay")
+    if not end or reading["in_recovery"] is not True or not reading["control"]:
+        return None
+    size = reading["control"]["wal_segment_bytes"]
+    number = max(0, lsn_to_int(end) - 1) // size
+    name = "%08X%08X" % divmod(number, (1 << 32) // size)
+    known = {reading["timeline"], control_timeline(reading["control"]), reading["control"]["timeline"]}
+    found = []
+    for timeline in known - {None}:
+        with contextlib.suppress(OSError):
+            found.append(os.stat(os.path.join(data, "pg_wal", "%08X%s" % (timeline, name))).st_mtime)
+    return round(max(found), 3) if found else None
 
 
 def read_disk(data: str) -> Dict[str, int]:

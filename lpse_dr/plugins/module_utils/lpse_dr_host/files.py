@@ -22,12 +22,15 @@ STREAM, WATCH = "files.stream", "files.watch"
 def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Return the host's reading with ``files``."""
     reading = host.status(ctx, args)["reading"]
-    reading["files"] = read_files(ctx)
+    reading["files"] = read_files(ctx, args)
     return {"changed": False, "reading": reading}
 
 
-def read_files(ctx: Context) -> Dict[str, Any]:
-    """Return folder, disk, timer, last pull, conflicts, and whether the peer lets this host in; never raises."""
+def read_files(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
+    """Return folder, disk, timer, last pull, conflicts, and whether the peer lets this host in; never raises.
+
+    ``peer_seconds`` bounds the question to the peer; 0 leaves it out, where the peer is known to be gone.
+    """
     root = ctx.config.get("files_root") or ""
     record = files_place.read_record()
     reading: Dict[str, Any] = {
@@ -44,8 +47,11 @@ def read_files(ctx: Context) -> Dict[str, Any]:
     with contextlib.suppress(OSError):
         disk = os.statvfs(root)
         reading["disk"] = {"free_bytes": disk.f_bavail * disk.f_frsize, "total_bytes": disk.f_blocks * disk.f_frsize}
+    patience = int(args.get("peer_seconds", 2))
+    if patience == 0:
+        return dict(reading, peer_error="not asked")
     try:
-        stream = Stream(ctx, 2)
+        stream = Stream(ctx, patience)
         try:
             reading["peer"] = stream.read_site(min(3.0, ctx.remaining()))
         finally:

@@ -7,14 +7,15 @@ from typing import Any, Dict
 
 from .base import Context, Verb, VerbError, assert_current
 
-NOUNS = ("application", "database", "files", "host", "service", "traffic")
+NOUNS = ("application", "database", "failover", "files", "host", "search", "service", "traffic")
 # Verbs that only look. All others are refused when the host has accepted a newer operation;
 # host.claim is how an operation is accepted.
 READING = {
     "application.status", "application.await_health",
     "database.status", "database.control", "database.await_replay", "database.await_streaming",
+    "failover.assert_sealed", "failover.rows", "failover.documents",
     "files.status", "files.hashes", "files.changed", "files.confirm", "files.await_marker",
-    "host.claim", "host.ping",
+    "host.claim", "host.ping", "search.look",
     "traffic.status", "traffic.await_drained", "traffic.resolve", "traffic.try_dns",
 }  # fmt: skip
 

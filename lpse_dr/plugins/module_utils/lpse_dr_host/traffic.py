@@ -7,6 +7,7 @@ from typing import Any, Dict, List
 
 from . import host
 from .base import Context, Verb, VerbError, assert_current, read_state, state_for_update
+from .search import beside
 from .traffic_dns import Name
 from .traffic_haproxy import Gateway
 
@@ -280,7 +281,7 @@ def _expires_in(site: str) -> float:
 
 
 VERBS: Dict[str, Verb] = {
-    "status": status,
+    "status": beside(status),
     "hold": hold,
     "pace": pace,
     "release": release,

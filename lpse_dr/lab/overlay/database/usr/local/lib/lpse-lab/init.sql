@@ -14,9 +14,12 @@ CREATE DATABASE epns_latihan OWNER epns;
 CREATE DATABASE lpse_dr OWNER lpse_dr;
 \connect epns_prod
 SET ROLE epns;
+CREATE SEQUENCE bid_number;
 CREATE TABLE bid (
-    id uuid PRIMARY KEY, tender text, vendor text, path text, size bigint, sha256 text, submitted_at timestamptz
+    id uuid PRIMARY KEY, tender text, vendor text, path text, size bigint, sha256 text, submitted_at timestamptz,
+    number bigint DEFAULT nextval('bid_number') -- as it stands on a receipt: never two of one number
 );
+CREATE INDEX bid_submitted_at ON bid (submitted_at);
 -- One row a pooled connection: the proof that each of them can write.
 CREATE TABLE lpse_dr_prove (connection int PRIMARY KEY, at timestamptz NOT NULL);
 \connect epns_latihan
