@@ -60,12 +60,22 @@ class ActionModule(guard.ActionModule):  # type: ignore[misc, unused-ignore] # A
     def _ask_order(self, border: Any, args: dict[str, Any]) -> dict[str, Any]:
         level, names = args.get("level") or "", args.get("names") or []
         found = self._vlan.order(border, level, names)
-        if args.get("purpose") != "isolate":
+        if args.get("purpose") not in ("isolate", "confirm"):
             found = [item for item in found if item.guard_id == "vlan.inventory"]
         return {**_judged(found), "isolated": border.isolated(level, names)}
 
     def _ask_reach(self, border: Any, args: dict[str, Any]) -> dict[str, Any]:
-        probes = border.probes(args.get("isolated") or [], args.get("acting") or [])
+        isolated = args.get("isolated") or []
+        probes = border.probes(isolated, args.get("acting") or [])
+        if args.get("purpose") == "release":
+            probes = {}
+        elif args.get("purpose") == "isolate":
+            # Before an isolation only that is of interest which it must not cut; what it shall cut waits for it.
+            probes = {
+                host: [path for path in paths if not {path["from"], path["to"]} & set(isolated)]
+                for host, paths in probes.items()
+            }
+            probes = {host: paths for host, paths in probes.items() if paths}
         gateways = [name for name in _driven(border) if name in self._known["hostvars"]]
         probers = [host for host in sorted(probes) if host in self._known["hostvars"]]
         conduct = {}
