@@ -29,6 +29,8 @@ class Watched:
     after: list[dict[str, Any]] = field(default_factory=list)
     guards: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    # What an operation tells of its own, by kind; the noun that asked for it knows what it means.
+    told: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def readings(self) -> list[dict[str, Any]]:
@@ -57,6 +59,8 @@ class Progress:
             watched.guards = list(event.get("guards") or [])
         elif kind == "steps":
             watched.steps += event.get("steps") or []
+        elif kind == "vlan":
+            watched.told.setdefault("vlan", []).append(dict(event))
         elif kind == "fired":
             self._line(_("Past the point of no return"))
         elif kind == "progress" and (event.get("text") or self._context.options.verbosity):

@@ -112,7 +112,7 @@ class ActionModule(guard.ActionModule):  # type: ignore[misc, unused-ignore] # A
 
     def _ask_show(self, border: Any, args: dict[str, Any]) -> dict[str, Any]:
         at = [name for name, provider in border.gateways.items() if provider == args["provider"]]
-        shown = {"kind": "vlan", "provider": args["provider"], "at": at, "rules": str(args["rules"])}
+        shown = {"kind": "vlan", "provider": args["provider"], "gateways": at, "rules": str(args["rules"])}
         return {"msg": str(args["rules"]).splitlines(), "lpse_dr": shown}
 
     def _ask_prove(self, border: Any, args: dict[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,9 @@ def probe(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     while True:
         paths = look(ctx.config["vlan_targets"], float(args["seconds"]))
         awaited = {path["to"] for path in paths if path["want"] == "open"}
-        if time.monotonic() >= until or awaited <= {path["to"] for path in paths if OPEN in (path["tcp"], path["icmp"])}:
+        if time.monotonic() >= until or awaited <= {
+            path["to"] for path in paths if OPEN in (path["tcp"], path["icmp"])
+        }:
             return {"changed": False, "paths": paths}
 
 
