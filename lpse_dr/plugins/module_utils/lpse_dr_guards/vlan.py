@@ -164,7 +164,14 @@ def judge_isolation(
     it there are all of them.
     """
     was_open = {(cell["from"], cell["to"]) for cell in before if passage(cell) == "open"}
-    cut = [_arrow(cell) for cell in after if cell["expected"] == "open" and passage(cell) == "closed" and (cell["from"], cell["to"]) in was_open]  # fmt: skip
+    # What a gateway led that was lost meanwhile is closed by that, and not by the isolation.
+    lost = {name for name, segment in border.segments.items() if set(segment.gateways) & set(left)}
+    cut = [
+        _arrow(cell)
+        for cell in after
+        if cell["expected"] == "open" and passage(cell) == "closed" and (cell["from"], cell["to"]) in was_open
+        and not {cell["from"], cell["to"]} & lost
+    ]  # fmt: skip
     apart = [
         cell for cell in after if cell["from"] != cell["to"] and (cell["from"] in isolated or cell["to"] in isolated)
     ]
