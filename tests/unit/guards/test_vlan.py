@@ -236,7 +236,7 @@ def test_gear_without_a_driver_leaves_it_open_until_somebody_says_so() -> None:
     assert (found["verdict"], found["error"]["id"]) == ("INCOMPLETE", "vlan.done_by_hand")
     ASKED.add("vlan.done_by_hand")
     paths = {host: [{**path, "tcp": "closed", "icmp": "open" if (path["from"], path["to"]) in NORMAL else "closed"} for path in tried] for host, tried in by_hand.probes([], []).items()}  # fmt: skip
-    asked = [by_hand, ["office"], "", {"gw1": isolated()}, {}, paths]
+    asked: list[Any] = [by_hand, ["office"], "", {"gw1": isolated()}, {}, paths]
     assert vlan_verdict.confirm(*asked)[1]["id"] == "vlan.stated"  # type: ignore[index]
     asked[2] = "Budi, by telephone"
     assert vlan_verdict.confirm(*asked) == ("COMPLETED", None)

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Tuple
 OPEN, CLOSED = "open", "closed"
 # Whoever says "nobody listens here" was reached, and his answer came back: the path is open.
 _REACHED = (0, errno.ECONNREFUSED)
-_ECHO = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
+_ECHO: Dict[int, Tuple[int, int]] = {socket.AF_INET: (8, 0), socket.AF_INET6: (128, 129)}
 
 
 def look(targets: List[Dict[str, Any]], seconds: float) -> List[Dict[str, Any]]:
@@ -118,7 +118,7 @@ class _Echo:
         if len(packet) < 8:
             return None
         kind, _code, _sum, identity, number = struct.unpack(">BBHHH", packet[:8])
-        return number if (kind, identity) == (_ECHO[self.family][1], self.identity) else None
+        return int(number) if (kind, identity) == (_ECHO[self.family][1], self.identity) else None
 
 
 def checksum(data: bytes) -> int:
