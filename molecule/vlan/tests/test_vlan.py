@@ -33,26 +33,22 @@ def test_all_other_rules_are_byte_for_byte_the_same(on: Any, name: str) -> None:
     assert others == host.file("/root/rules-before").content_string
 
 
-@pytest.mark.parametrize(
-    ("host", "segment", "port"),
-    [("pdc-gateway", "public", 443), ("drc-gateway", "public", 443), ("pdc-gateway", "mgmt", 22), ("pdc-gateway", "pdc-office", 443), ("ns", "public", 53)],
-)  # fmt: skip
-def test_staff_reach_nothing(on: Any, host: str, segment: str, port: int) -> None:
-    address = load_lab("molecule").hosts[host].addresses[segment]
-    if segment == "mgmt":
-        # On its own leg into the management network it is a neighbour; by way of the gateway it must not get there.
-        on("pdc-office").run(
-            "ip route replace %s via %s", address, load_lab("molecule").hosts["pdc-gateway"].addresses["pdc-office"]
-        )
-    assert on("pdc-office").run("nc -zw 1 %s %s", address, str(port)).rc != 0
-    if segment == "mgmt":
-        on("pdc-office").run("ip route del %s", address)
+def test_staff_reach_nothing_not_even_the_gateway(on: Any) -> None:
+    hosts = load_lab("molecule").hosts
+    gateway = hosts["pdc-gateway"].addresses
+    places = [("pdc-gateway", "public", 443), ("drc-gateway", "public", 443), ("pdc-gateway", "pdc-office", 443), ("ns", "public", 53), ("pdc-gateway", "mgmt", 22)]  # fmt: skip
+    tried = [
+        f"nc -zw 1 {hosts[host].addresses[segment]} {port} && echo {host} {segment} & "
+        for host, segment, port in places
+    ]
+    # On its own leg into the management network it is a neighbour; by way of the gateway it must not get there either.
+    route = f"ip route replace {gateway['mgmt']} via {gateway['pdc-office']}"
+    assert on("pdc-office").run(f"{route}; {''.join(tried)} wait; ip route del {gateway['mgmt']}").stdout == ""
 
 
-def test_nobody_reaches_staff(on: Any) -> None:
-    office = load_lab("molecule").hosts["pdc-office"].addresses["pdc-office"]
-    for name in ("pdc-app", "pdc-db", "drc-app"):
-        assert on(name).run("ping -c 1 -W 1 %s", office).rc != 0
+@pytest.mark.parametrize("name", ["pdc-db", "drc-app"])
+def test_nobody_reaches_staff(on: Any, name: str) -> None:
+    assert on(name).run("ping -c 1 -W 1 %s", load_lab("molecule").hosts["pdc-office"].addresses["pdc-office"]).rc != 0
 
 
 @pytest.mark.parametrize("site", ["pdc", "drc"])

@@ -54,7 +54,8 @@ def probe(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 def arm(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Start the clock that brings back what was confirmed last, before anything is changed. {until}: unix time."""
     _refuse_foreign(ctx)
-    seconds = int(args["seconds"])
+    # Nobody stays cut off for longer than a minute, whatever was configured.
+    seconds = max(5, min(60, int(args["seconds"])))
     vlan_undo.arm(int(args["number"]), seconds, ctx.remaining())
     until = round(time.time() + seconds, 1)
     with state_for_update() as state:
