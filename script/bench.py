@@ -22,6 +22,7 @@ from lpse_dr.content import content_root
 from lpse_dr.errors import LpseDrError
 from lpse_dr.lab import manage, power
 from lpse_dr.lab.audit import audit, site_states
+from lpse_dr.lab.crossing import Crossing
 from lpse_dr.lab.load import LoadSession
 from lpse_dr.lab.model import Lab
 from lpse_dr.lab.trial import Trial, command, measure
@@ -176,6 +177,27 @@ def readings(lab: Lab, rounds: int) -> dict[str, float]:
     }
 
 
+def isolation(lab: Lab, rounds: int) -> dict[str, float]:
+    """Return what passes until segments are apart, by the clock of hosts that ask across all the time, and until it is confirmed."""
+    cut, confirmed, released = [], [], []
+    for _ in range(rounds):
+        with Crossing(lab, seconds=25) as crossing:
+            began = time.time()
+            confirmed.append(timed(command(lab, "vlan", "isolate", "total", "--yes", "--reason", "bench")))
+            last = crossing.last_answers()
+        if min(last.values()) < began:
+            raise LpseDrError("A path was closed before the isolation began.", detail=str(last))
+        cut.append(max(last.values()) - began)
+        released.append(timed(command(lab, "vlan", "release", "--yes", "--reason", "bench")))
+    return {
+        "isolation_last_packet_seconds": round(median(cut), 2),
+        "isolation_last_packet_seconds_worst": round(max(cut), 2),
+        "isolation_confirmed_seconds": round(median(confirmed), 2),
+        "isolation_confirmed_seconds_worst": round(max(confirmed), 2),
+        "isolation_release_seconds": round(median(released), 2),
+    }
+
+
 def main() -> int:
     """Measure and print. Exit 1 where a round was not clean."""
     parser = argparse.ArgumentParser(prog="script/bench")
@@ -216,6 +238,8 @@ def main() -> int:
         figures["command_over_ansible_playbook"] = round(median(command_) / median(plain), 3)
         say("what an operator waits for")
         figures.update(readings(lab, options.rounds))
+        say("until segments are apart")
+        figures.update(isolation(lab, options.rounds))
         floors = []
         for number in range(3):
             say(f"the hand-made floor, on a fresh lab, {number + 1}/3")

@@ -31,7 +31,8 @@ class Watched:
     guards: list[dict[str, Any]] = field(default_factory=list)
     steps: list[dict[str, Any]] = field(default_factory=list)
     loss: dict[str, Any] = field(default_factory=dict)
-    told: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # What an operation tells of its own, by kind; the noun that asked for it knows what it means.
+    told: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def readings(self) -> list[dict[str, Any]]:
@@ -61,9 +62,11 @@ class Progress:
             # What was known before anything changed; afterwards there is nothing to lose any more.
             watched.loss = watched.loss or dict(event.get("loss") or {})
         elif kind == "told":
-            watched.told[str(event.get("step"))] = dict(event.get("answers") or {})
+            watched.told.setdefault(str(event.get("step")), []).append(dict(event.get("answers") or {}))
         elif kind == "steps":
             watched.steps += event.get("steps") or []
+        elif kind == "vlan":
+            watched.told.setdefault("vlan", []).append(dict(event))
         elif kind == "fired":
             self._line(_("Past the point of no return"))
         elif kind == "progress" and (event.get("text") or self._context.options.verbosity):

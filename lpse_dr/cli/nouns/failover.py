@@ -227,9 +227,10 @@ def _labels() -> dict[str, str]:
 def _listed(watched: Watched) -> list[dict[str, Any]]:
     """Return the rows whose documents are missing, as the run listed them."""
     found: list[dict[str, Any]] = []
-    for answer in watched.told.get("documents", {}).values():
-        if answer.get("list"):
-            found += json.loads(answer["list"]).get("documents") or []
+    for answers in watched.told.get("documents", []):
+        for answer in answers.values():
+            if answer.get("list"):
+                found += json.loads(answer["list"]).get("documents") or []
     return found
 
 

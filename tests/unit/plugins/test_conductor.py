@@ -165,6 +165,47 @@ def test_best_effort_goes_on_and_names_what_is_open(agents: dict[str, conductor.
     assert "one@b" in log.read_text()
 
 
+def test_each_host_goes_as_far_as_it_comes_and_undoes_its_own(
+    agents: dict[str, conductor.Connection], tmp_path: Path
+) -> None:
+    log, other = tmp_path / "log", tmp_path / "other"
+    steps = [step(log, "one", ["a", "b"], undo=["back"]), step(log, "fail", ["a"], undo=["mend"]), step(other, "two", ["a", "b"])]  # fmt: skip
+    baton = conductor.Conductor(agents, lambda event: None)
+    left = baton.play_each(steps)
+    assert {host: (why["step"], why["id"], why["lost"], why["undo"]) for host, why in left.items()} == {"a": ("fail", "test.no", False, [])}  # fmt: skip
+    assert sorted(log.read_text().splitlines()) == sorted(["one@a", "one@b", "fail@a", "mend@a", "back@a"])
+    assert other.read_text().splitlines() == ["two@b"]
+    assert baton.results["two"] == {"b": {"changed": True, "value": None, "who": "b"}}
+
+
+def test_a_host_that_dies_is_left_behind(agents: dict[str, conductor.Connection], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    left = conductor.Conductor(agents, lambda event: None).play_each(
+        [step(log, "die", ["a"]), step(log, "one", ["a", "b"])]
+    )
+    assert (left["a"]["id"], left["a"]["lost"]) == ("host.lost", True)
+    assert "one@b" in log.read_text() and "one@a" not in log.read_text()
+
+
+def test_who_cancels_gets_back_what_was(agents: dict[str, conductor.Connection], tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    baton = conductor.Conductor(agents, lambda event: setattr(baton, "cancelled", event.get("step") == "one"))
+    left = baton.play_each([step(log, "one", ["a", "b"], undo=["back"]), step(log, "two", ["a", "b"])])
+    assert {why["id"] for why in left.values()} == {"run.cancelled"}
+    assert sorted(log.read_text().splitlines()) == sorted(["one@a", "one@b", "back@a", "back@b"])
+
+
+def test_only_those_who_answer_are_connected() -> None:
+    hosts = {
+        "good": {"config": {}, "site": "pdc", "argv": [sys.executable, "-u", "-c", conductor.BOOTSTRAP]},
+        "bad": {"config": {}, "site": "drc", "argv": ["sh", "-c", "echo no route >&2; exit 255"]},
+    }
+    opened, missing = conductor.connect_each(hosts, None, 60)
+    assert list(opened) == ["good"] and opened["good"].alive
+    assert {name: error["found"] for name, error in missing.items()} == {"bad": "no route"}
+    opened["good"].close()
+
+
 def test_a_host_that_cannot_be_reached_stops_before_the_first_step(tmp_path: Path) -> None:
     hosts = {
         "good": {"config": {}, "site": "pdc", "argv": [sys.executable, "-u", "-c", conductor.BOOTSTRAP]},

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
 
 from .texts_failover import FAILOVER, FAILOVER_REPORTS, FAILOVER_WORDS
+from .vlan_texts import SENTENCES as _VLAN
 
 
 class Text(NamedTuple):
@@ -96,6 +97,7 @@ GUARDS: Dict[str, Text] = {
     "dns.answers": Text("The name leads to the active site", "the name to lead to {site}, asked from {host}", "{found_site}", "Look at the name server and the zone: lpse-dr traffic status"),
     "dns.update": Text("The name can be changed", "the name server to accept an update from {host}", "accepted: {accepted} ({error})", "Look at the TSIG key, its name and the update rules of the zone: lpse-dr traffic status"),
     **{identity: Text(*words) for identity, words in FAILOVER.items()},
+    **{guard_id: Text(*sentences) for guard_id, sentences in _VLAN.items()},
 }  # fmt: skip
 
 # Everything else that arrives by an id: what a role expects of its host, how a run ended, what a verb says on a host. Their
@@ -225,6 +227,12 @@ REPORTS: Dict[str, Text] = {
     "traffic.not_running": Text("The gateway runs", "", "", ""),
     "traffic.not_taken": Text("The gateway takes its choice over", "", "", ""),
     "traffic.site_unknown": Text("The site is known to the gateway", "", "", "Correct the inventory."),
+    "vlan.foreign_table": Text("Our table is ours", "", "", ""),
+    "vlan.not_released": Text("The gateway is released", "no isolation on this gateway", "", ""),
+    "vlan.rules_differ": Text("The gateway has just these rules", "", "", ""),
+    "vlan.undo_alive": Text("The undo is dead", "no undo that is armed", "", ""),
+    "vlan.undo_not_armed": Text("The undo is armed before the change", "an undo that is armed", "none", ""),
+    "vlan.unit_failed": Text("A restart would bring the rules back", "", "it does not", ""),
     "traffic.upload_too_long": Text("Uploads end before the limit", "", "", "Try again later, or lpse-dr switchover --cut-uploads"),
     "verb.unknown": Text("All jump hosts have one version of lpse-dr", "a verb of lpse-dr", "", "Give all jump hosts one version of lpse-dr."),
     "database.no_answer": Text("The database answers in time", "", "none in time; the session was ended", ""),

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from . import agent, application, database, failover, files, host, search, service, traffic
+from . import agent, application, database, failover, files, host, search, service, traffic, vlan
 from .registry import READING
 
-__all__ = ["READING", "agent", "application", "database", "failover", "files", "host", "search", "service", "traffic"]
+__all__ = [
+    "READING",
+    "agent",
+    "application",
+    "database",
+    "failover",
+    "files",
+    "host",
+    "search",
+    "service",
+    "traffic",
+    "vlan",
+]

@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 from .base import Context, Verb, VerbError, assert_current
 
-NOUNS = ("application", "database", "failover", "files", "host", "search", "service", "traffic")
+NOUNS = ("application", "database", "failover", "files", "host", "search", "service", "traffic", "vlan")
 # Verbs that only look. All others are refused when the host has accepted a newer operation;
 # host.claim is how an operation is accepted.
 READING = {
@@ -17,6 +17,7 @@ READING = {
     "files.status", "files.hashes", "files.changed", "files.confirm", "files.await_marker",
     "host.claim", "host.ping", "search.look",
     "traffic.status", "traffic.await_drained", "traffic.resolve", "traffic.try_dns",
+    "vlan.status", "vlan.probe",
 }  # fmt: skip
 
 

@@ -1,0 +1,67 @@
+"""A host of the office is infected: staff are cut off while vendors go on, then let in again."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from lpse_dr.lab.audit import audit
+from lpse_dr.lab.crossing import Crossing
+from lpse_dr.lab.load import LoadSession
+from lpse_dr.lab.model import Lab
+
+from . import reality
+from .conftest import Answer, lpse_dr
+
+pytestmark = pytest.mark.lab
+
+FRONT_DOOR = "curl -sk -o /dev/null --max-time 2 -w '%{{http_code}}' --resolve spse.lomboktengah.test:443:{0} https://spse.lomboktengah.test/health; true"
+
+
+def vlan(lab: Lab, *words: str) -> Answer:
+    """Give an order as a script would."""
+    answer = lpse_dr("--lab", lab.name, "--output", "json", "vlan", *words, "--yes", "--reason", "test")
+    assert answer.json["exit_code"] == answer.code, answer.stderr
+    return answer
+
+
+def staff_see(lab: Lab) -> str:
+    """Return the status that a person in the office gets at the front door; 000 is none."""
+    return reality.on(lab, "pdc-office", FRONT_DOOR.format(lab.hosts["pdc-gateway"].addresses["public"]))
+
+
+def test_staff_are_cut_off_while_the_public_service_stays(lab: Lab, active: str) -> None:
+    assert staff_see(lab) == "200"
+    with LoadSession(lab, seconds=45, clients=4) as session:
+        time.sleep(3)
+        cut = vlan(lab, "isolate", "office")
+        assert (cut.json["verdict"], cut.json["changed"]) == ("COMPLETED", True), cut.json
+        assert staff_see(lab) == "000"
+        again = vlan(lab, "isolate", "office")
+        assert (again.json["verdict"], again.json["changed"]) == ("COMPLETED", False), again.json
+        released = vlan(lab, "release")
+        assert released.json["verdict"] == "COMPLETED", released.json
+        assert released.json["figures"]["other_rules_unchanged"] is True
+        session.stop()
+        load = session.collect()
+    assert (load.failed, load.errors) == (0, {})
+    assert load.requests > 0
+    assert audit(lab).lost == ()
+    assert staff_see(lab) == "200"
+
+
+def test_nothing_passes_any_border_soon_after_the_order(lab: Lab, active: str) -> None:
+    with Crossing(lab, seconds=25) as crossing:
+        began = time.time()
+        answer = vlan(lab, "isolate", "total")
+        confirmed = time.time() - began
+        last = crossing.last_answers()
+    try:
+        assert answer.json["verdict"] == "COMPLETED", answer.json
+        assert answer.json["figures"]["apart_seconds"] <= 2
+        # The figures themselves are script/bench's to tell, on a machine that does nothing else.
+        assert all(began < moment < began + 12 for moment in last.values()), last
+        assert confirmed < 45
+    finally:
+        assert vlan(lab, "release").json["verdict"] == "COMPLETED"
