@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from . import lpse_dr_host
 from .lpse_dr_host import everything as everything  # so that all verbs are loaded, packed and streamed
@@ -79,6 +79,11 @@ def slim(value: Any, most: int = 8) -> Any:
 def _above(answers: Dict[str, Any], limits: Dict[str, float]) -> bool:
     """Tell whether any host answered with more than a limit allows; a missing figure is not above."""
     return any((answer.get(key) or 0) > limit for answer in answers.values() for key, limit in limits.items())
+
+
+def _only(steps: List[Dict[str, Any]], host: str) -> List[Dict[str, Any]]:
+    """Return the steps of one host, as if it were alone."""
+    return [{**step, "at": [host]} for step in steps if host in step["at"]]
 
 
 class StepError(Exception):
@@ -218,6 +223,15 @@ class Conductor:
         self, name: str, hosts: List[str], verb: str, args: Dict[str, Any], timeout_seconds: float
     ) -> Dict[str, Any]:
         """Ask all hosts at once and wait for all of them; StepError for the first that could not."""
+        answers, failures = self.gather(name, hosts, verb, args, timeout_seconds)
+        if failures:
+            raise sorted(failures, key=lambda failure: failure.lost)[0]
+        return answers
+
+    def gather(
+        self, name: str, hosts: List[str], verb: str, args: Dict[str, Any], timeout_seconds: float
+    ) -> Tuple[Dict[str, Any], List[StepError]]:
+        """Ask all hosts at once and wait for all of them; return what they answered, and who could not."""
         started = time.time()
         deadline = time.monotonic() + timeout_seconds
         waiting: Dict[str, int] = {}
@@ -247,10 +261,7 @@ class Conductor:
                         failures.append(StepError(connection.name, reply["error"]))
                     self._note(name, connection.name, verb, reply, started)
         failures += [self._lost(host, "an answer within %.1f s" % timeout_seconds, "none") for host in waiting]
-        if failures:
-            failures.sort(key=lambda failure: failure.lost)
-            raise failures[0]
-        return answers
+        return answers, failures
 
     def _lost(self, host: str, expected: str, found: str) -> StepError:
         error = {
@@ -326,6 +337,34 @@ class Conductor:
                 place = names.index(again["from"])
         return None
 
+    def play_each(self, steps: List[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:
+        """Run every step on each host that has come so far; return by host why it was left behind.
+
+        For acts of which one host's share is worth having without another's. What a host has begun and not ended is
+        undone there, where it still answers.
+        """
+        left: Dict[str, Dict[str, Any]] = {}
+        begun: List[Dict[str, Any]] = []
+        for step in steps:
+            hosts = [host for host in step["at"] if host in self._connections and host not in left]
+            if not hosts:
+                continue
+            if self.cancelled:
+                for host in hosts:
+                    left[host] = {**CANCELLED, "step": step["name"], "undo": self._undo(_only(begun, host))}
+                continue
+            if step.get("phase"):
+                self._announce({"kind": "phase", "phase": step["phase"], "title": step.get("title") or step["phase"]})
+            self._announce({"kind": "progress", "step": step["name"]})
+            begun.append(step)
+            self.results[step["name"]], failures = self.gather(
+                step["name"], hosts, step["verb"], step.get("args") or {}, step.get("timeout_seconds", 10)
+            )
+            for failure in failures:
+                undo = self._undo(_only(begun, failure.host))
+                left[failure.host] = {**failure.error, "step": step["name"], "lost": failure.lost, "undo": undo}
+        return left
+
     def play_best_effort(self, steps: List[Dict[str, Any]]) -> List[Dict[str, Any]]:
         """Run every step on every host that answers, whatever fails; return what could not be done."""
         open_ends = []
@@ -367,6 +406,40 @@ def connect(
 
     StepError ``host.unreachable`` names the first that did not, after all others were closed.
     """
+    connections = _open(hosts, operation, lifetime_seconds)
+    waiting = _greet(connections, give_up=True)
+    lost = sorted(
+        (connection.alive, name)
+        for name, connection in connections.items()
+        if name in waiting or not connection.alive
+    )
+    if not lost:
+        return connections
+    error = _unreachable(connections[lost[0][1]])
+    for connection in connections.values():
+        connection.close()
+    raise StepError(lost[0][1], error, lost=True)
+
+
+def connect_each(
+    hosts: Dict[str, Dict[str, Any]], operation: Optional[Dict[str, Any]], lifetime_seconds: float
+) -> Tuple[Dict[str, Connection], Dict[str, Dict[str, Any]]]:
+    """Open an agent on every host that answers; return them, and by host the error ``host.unreachable`` of the others."""
+    connections = _open(hosts, operation, lifetime_seconds)
+    waiting = _greet(connections, give_up=False)
+    missing = {
+        name: _unreachable(connection)
+        for name, connection in connections.items()
+        if name in waiting or not connection.alive
+    }
+    for name in missing:
+        connections.pop(name).close()
+    return connections, missing
+
+
+def _open(
+    hosts: Dict[str, Dict[str, Any]], operation: Optional[Dict[str, Any]], lifetime_seconds: float
+) -> Dict[str, Connection]:
     sources = host_sources()
     connections: Dict[str, Connection] = {}
     for name, host in hosts.items():
@@ -377,26 +450,27 @@ def connect(
         password = (host.get("become_password") or "").encode() + b"\n" if host.get("become_password") else b""
         first = password + b"LPSE-DR %d\n" % len(sources) + sources + json.dumps(hello).encode() + b"\n"
         connections[name] = Connection(name, host.get("argv") or ssh_argv(host), first)
+    return connections
+
+
+def _greet(connections: Dict[str, Connection], give_up: bool) -> Set[str]:
+    """Wait for each agent's hello, and return who has not said it; with ``give_up`` no longer than until the first is lost."""
     waiting = set(connections)
     deadline = time.monotonic() + CONNECT_SECONDS
-    while waiting and time.monotonic() < deadline and all(connection.alive for connection in connections.values()):
-        ready, _, _ = select.select([connections[name] for name in waiting], [], [], 0.2)
+    while waiting and time.monotonic() < deadline:
+        alive = [name for name in waiting if connections[name].alive]
+        if not alive or (give_up and not all(connection.alive for connection in connections.values())):
+            break
+        ready, _, _ = select.select([connections[name] for name in alive], [], [], 0.2)
         for connection in ready:
             if any(reply["id"] == "hello" for reply in connection.read_lines()):
                 waiting.discard(connection.name)
-    lost = sorted(
-        (connection.alive, name)
-        for name, connection in connections.items()
-        if name in waiting or not connection.alive
-    )
-    if not lost:
-        return connections
-    alive, name = lost[0]
-    words = "no answer within %d s" % CONNECT_SECONDS if alive else connections[name].last_words()
-    for connection in connections.values():
-        connection.close()
-    error = {
-        "id": "host.unreachable", "expected": "%s to be reachable with sudo" % name, "found": words,
-        "todo": "lpse-dr status", "data": {"host": name},
+    return waiting
+
+
+def _unreachable(connection: Connection) -> Dict[str, Any]:
+    words = "no answer within %d s" % CONNECT_SECONDS if connection.alive else connection.last_words()
+    return {
+        "id": "host.unreachable", "expected": "%s to be reachable with sudo" % connection.name, "found": words,
+        "todo": "lpse-dr status", "data": {"host": connection.name},
     }  # fmt: skip
-    raise StepError(name, error, lost=True)

@@ -6,10 +6,11 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import time
 from typing import Any, Callable, Dict
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.lpse_dr_conductor import Conductor, StepError, connect, slim
+from ansible.module_utils.lpse_dr_conductor import Conductor, StepError, connect, connect_each, slim
 
 DOCUMENTATION = r"""
 module: conductor
@@ -47,6 +48,16 @@ options:
     type: list
     elements: dict
     default: []
+  each:
+    description:
+      - A host that cannot be reached or fails is left behind, and named in C(left); the others go on.
+    type: bool
+    default: false
+  whole:
+    description: Steps whose answers are returned whole, with all their lists.
+    type: list
+    elements: str
+    default: []
   plan:
     description: Only return the steps as they would be run.
     type: bool
@@ -64,6 +75,10 @@ answers:
   description: Answers by step and host.
   type: dict
   returned: always
+left:
+  description: With C(each), the error by host that was left behind; C(step) is absent where it was never reached.
+  type: dict
+  returned: success
 """
 
 
@@ -109,6 +124,8 @@ def main() -> None:
             "lifetime_seconds": {"type": "float", "default": 120},
             "record_socket": {"type": "str", "default": ""},
             "finally_steps": {"type": "list", "elements": "dict", "default": []},
+            "each": {"type": "bool", "default": False},
+            "whole": {"type": "list", "elements": "str", "default": []},
             "plan": {"type": "bool", "default": False},
         },
         supports_check_mode=False,
@@ -120,11 +137,15 @@ def main() -> None:
     passwords = params["become_passwords"]
     needed = sorted({host for step in params["steps"] for host in step["at"]})
     chosen = {name: {**params["hosts"][name], "become_password": passwords.get(name)} for name in needed}
-    report: Dict[str, Any] = {"kind": "steps", "fired": False, "undone": False, "steps": []}
+    report: Dict[str, Any] = {"kind": "steps", "began": time.time(), "fired": False, "undone": False, "steps": []}
     nothing = {"fired": False, "undone": True, "open_ends": [], "failed_step": "", "answers": {}, "lpse_dr": report}
     try:
         announce = announcer(params["record_socket"])
-        connections = connect(chosen, params["operation"], params["lifetime_seconds"])
+        left: Dict[str, Any] = {}
+        if params["each"]:
+            connections, left = connect_each(chosen, params["operation"], params["lifetime_seconds"])
+        else:
+            connections = connect(chosen, params["operation"], params["lifetime_seconds"])
     except StepError as missing:
         module.fail_json(msg=str(missing), error=missing.error, lost=missing.lost, **nothing)
     except OSError as error:
@@ -133,16 +154,22 @@ def main() -> None:
     # Whoever cancels a run before its point of no return gets back what was; after it there is only forward.
     signal.signal(signal.SIGTERM, lambda _number, _frame: setattr(conductor, "cancelled", True))
     try:
-        failure = conductor.play(params["steps"])
+        failure = None
+        if params["each"]:
+            left.update(conductor.play_each(params["steps"]))
+        else:
+            failure = conductor.play(params["steps"])
         conductor.play_best_effort(params["finally_steps"])
     finally:
         for connection in connections.values():
             connection.close()
     report.update(fired=conductor.fired, steps=conductor.log)
     changed = any(entry["ok"] and entry["result"].get("changed") for entry in conductor.log)
-    answers = slim(conductor.results)
+    answers = {
+        name: answer if name in params["whole"] else slim(answer) for name, answer in conductor.results.items()
+    }
     if failure is None:
-        module.exit_json(changed=changed, fired=conductor.fired, answers=answers, lpse_dr=report)
+        module.exit_json(changed=changed, fired=conductor.fired, answers=answers, left=left, lpse_dr=report)
     open_ends = failure.error.pop("undo", [])
     report["undone"] = not conductor.fired and not open_ends
     module.fail_json(

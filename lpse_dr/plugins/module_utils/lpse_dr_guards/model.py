@@ -14,7 +14,7 @@ DEFAULT_LIMITS: Dict[str, float] = {
     "disk_free_bytes": 512 * 1024 * 1024,
     "files_sync_age_seconds": 600,
 }
-STATE_KEYS = ("operation", "epoch", "prepared", "fired")
+STATE_KEYS = ("operation", "epoch", "prepared", "fired", "halted")
 
 
 class NoReading(Exception):  # noqa: N818 # it is no error of the program

@@ -7,7 +7,7 @@ from typing import Any, Dict
 
 from .base import Context, Verb, VerbError, assert_current
 
-NOUNS = ("application", "database", "files", "host", "service", "traffic")
+NOUNS = ("application", "database", "files", "host", "replication", "service", "traffic")
 # Verbs that only look. All others are refused when the host has accepted a newer operation;
 # host.claim is how an operation is accepted.
 READING = {
@@ -15,6 +15,7 @@ READING = {
     "database.status", "database.control", "database.await_replay", "database.await_streaming",
     "files.status", "files.hashes", "files.changed", "files.confirm", "files.await_marker",
     "host.claim", "host.ping",
+    "replication.prove",
     "traffic.status", "traffic.await_drained", "traffic.resolve", "traffic.try_dns",
 }  # fmt: skip
 
