@@ -37,7 +37,8 @@ def lost_in(slot: dict[str, Any]) -> float | None:
     limit, pace = slot.get("limit_bytes"), slot.get("bytes_per_second")
     if not limit or not pace:
         return None
-    return round(max(0.0, (float(limit) - float(slot.get("retained_bytes") or 0)) / float(pace)), 0)
+    left = float(limit) - float(slot.get("retained_bytes") or 0)
+    return float(max(0, round(left / float(pace))))
 
 
 def slot_figure(said: dict[str, Any], at: Any, source: dict[str, Any] | None, name: str) -> dict[str, Any]:
@@ -61,7 +62,7 @@ def _took(steps: list[dict[str, Any]], began: Any, names: tuple[str, ...], first
     ends = [step["started"] + step["seconds"] for step in steps if step.get("ok") and step.get("name") in names]
     if not ends or not began:
         return None
-    return round((min(ends) if first else max(ends)) - float(began), 3)
+    return float(round((min(ends) if first else max(ends)) - float(began), 3))
 
 
 def lpse_dr_halt_ended(
@@ -110,7 +111,7 @@ def _figures(
     acted: dict[str, Any], steps: list[dict[str, Any]], site: str, infection: dict[str, Any]
 ) -> dict[str, Any]:
     answers = acted.get("answers") or {}
-    halted = next(iter((answers.get("halt") or {}).values()), {})
+    halted: dict[str, Any] = next(iter((answers.get("halt") or {}).values()), {})
     point = halted.get("point") or {}
     documents = {
         host: {key: said.get(key) for key in ("sha256", "files", "bytes", "as_halted")}

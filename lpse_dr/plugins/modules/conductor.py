@@ -154,7 +154,7 @@ def main() -> None:
     # Whoever cancels a run before its point of no return gets back what was; after it there is only forward.
     signal.signal(signal.SIGTERM, lambda _number, _frame: setattr(conductor, "cancelled", True))
     try:
-        failure = None
+        failure: Any = None
         if params["each"]:
             left.update(conductor.play_each(params["steps"]))
         else:

@@ -131,7 +131,7 @@ def test_the_active_site_knows_better_than_the_standby() -> None:
 
 
 def test_a_resume_that_failed_is_finished_by_the_same_command() -> None:
-    report = {
+    report: dict[str, Any] = {
         "began": 100.0,
         "steps": [step("claim", "host.claim", "drc-db", 0.2), step("resume", "database.resume", "drc-db", 0.5)],
     }
@@ -145,7 +145,6 @@ def test_a_resume_that_failed_is_finished_by_the_same_command() -> None:
     assert ended["error"]["todo"] == "lpse-dr replication resume --at drc"
     refused = {**failed, "lpse_dr": {"steps": [step("claim", "host.claim", "drc-db", 0.2, ok=False)]}}
     assert lpse_dr_resume_ended(refused, "drc")["verdict"] == "REFUSED"
-    done = {
-        "lpse_dr": {**report, "steps": [*report["steps"], step("caught_up", "database.await_replay", "drc-db", 0.9)]}
-    }
+    report["steps"].append(step("caught_up", "database.await_replay", "drc-db", 0.9))
+    done = {"lpse_dr": report}
     assert lpse_dr_resume_ended(done, "drc")["figures"]["caught_up_seconds"] == 1.0

@@ -11,7 +11,7 @@ import json
 import os
 import signal
 import time
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 from . import base, database_power
 from .base import Context, VerbError, assert_not_halted, read_state, run
@@ -164,13 +164,16 @@ def assert_still(ctx: Context, halted: Dict[str, Any], seconds: float) -> None:
     """Watch for ``seconds`` that replay stays at the point and that nothing receives; VerbError says what moves."""
     cluster = Cluster(ctx)
     point = (halted.get("point") or {}).get("lsn")
+    positions: List[Optional[str]] = []
+    received: List[int] = []
+    pinned: Dict[str, Optional[str]] = {}
+    ends = time.monotonic() + seconds
     if cluster.pid() is None:
         time.sleep(seconds)
-        found = parse_auto_conf(read_auto_conf(cluster))
-        positions = [found.get("recovery_target_lsn")]
-        conninfo, pinned, received = found.get("primary_conninfo"), found, []
+        pinned.update(parse_auto_conf(read_auto_conf(cluster)))
+        positions.append(pinned.get("recovery_target_lsn"))
+        conninfo = pinned.get("primary_conninfo")
     else:
-        positions, received, ends = [], [], time.monotonic() + seconds
         while True:
             positions.append(cluster.query("SELECT pg_last_wal_replay_lsn()"))
             received += receivers(cluster)
