@@ -43,8 +43,12 @@ def lost_in(slot: dict[str, Any]) -> float | None:
 
 def slot_figure(said: dict[str, Any], at: Any, source: dict[str, Any] | None, name: str) -> dict[str, Any]:
     """Return what is known of the slot: by the standby when it was halted, or by the active site where that was asked."""
-    seconds = float(said.get("in_seconds") or 0)
-    pace = float(said.get("written_bytes") or 0) / seconds if seconds >= 1 else 0.0
+    # The quicker of two paces: what is told as too short hurts nobody.
+    paces = [0.0]
+    for count, seconds in (("written_bytes", "in_seconds"), ("lately_bytes", "lately_seconds")):
+        if float(said.get(seconds) or 0) >= 1:
+            paces.append(float(said.get(count) or 0) / float(said[seconds]))
+    pace = max(paces)
     found: dict[str, Any] = {
         "slot": name, "known_by": "standby", "at": at, "limit_bytes": said.get("limit_bytes"), "retained_bytes": None,
         "wal_status": None, "bytes_per_second": round(pace) or None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 from typing import Any
@@ -58,6 +59,11 @@ def test_documents_are_kept_away_or_come(on: Any, halted: bool) -> None:
     assert on("drc-app").service("lpse-dr-files.timer").is_running is not halted
     if halted:
         assert on("drc-app").run("pgrep -x rsync").rc == 1
+        # The suspect side sees nobody of the halted one any more, not even for a look.
+        since = datetime.datetime.fromisoformat(state(on("drc-app"))["halted"]["at"]).timestamp()
+        address = on("drc-app").check_output("ip -4 -o route get 1.1.1.1 | sed 's/.* src //; s/ .*//'")
+        logged = on("pdc-app").check_output("journalctl -q --no-pager -o cat --since @%s", str(int(since) + 1))
+        assert f"from {address} " not in logged
 
 
 @pytest.mark.parametrize(("here", "there"), [("drc-db", "pdc-db"), ("drc-app", "pdc-app")])

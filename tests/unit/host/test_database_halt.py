@@ -45,9 +45,10 @@ def halted(pair: tuple[Site, Site]) -> Any:
     """Halt the standby; afterwards it streams again whatever the test did."""
     pdc, drc = pair
     auto_conf = drc.auto_conf()
+    since = {"lsn": drc.reading()["lsn"]["receive"], "clock": time.time() - 3}
     drc.call("await_replay", lsn=pdc.call("prove_write")["lsn"])
     mark(drc)
-    yield pdc, drc, drc.call("halt")
+    yield pdc, drc, drc.call("halt", since=since)
     if drc.state()["halted"] is None:
         mark(drc)
     drc.call("resume")
@@ -74,6 +75,7 @@ def test_the_point_stays_while_the_primary_writes(halted: tuple[Site, Site, dict
     assert drc.state()["halted"]["point"] == point
     assert point["at"].endswith("Z")
     assert said["slot"]["slot"] == "lpse_dr_drc"
+    assert said["slot"]["lately_bytes"] > 0 and said["slot"]["lately_seconds"] >= 3
     again = drc.call("halt")
     assert (again["changed"], again["point"]) == (False, point)
     assert mark(drc)["changed"] is False

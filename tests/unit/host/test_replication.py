@@ -12,7 +12,15 @@ from typing import Any
 
 import pytest
 
-from lpse_dr.plugins.module_utils.lpse_dr_host import base, files, files_halt, files_place, host, replication
+from lpse_dr.plugins.module_utils.lpse_dr_host import (
+    application,
+    base,
+    files,
+    files_halt,
+    files_place,
+    host,
+    replication,
+)
 from lpse_dr.plugins.module_utils.lpse_dr_host import replication_path as path
 from lpse_dr.plugins.module_utils.lpse_dr_host.base import Context, VerbError
 
@@ -132,6 +140,20 @@ def test_rules_drop_both_directions_of_every_path() -> None:
 def test_an_address_that_is_none_never_reaches_nft() -> None:
     with pytest.raises(ValueError, match="does not appear"):
         path.rules([{"local": "10.0.0.2; flush ruleset", "remote": "10.0.1.2", "port": 1}])
+
+
+@pytest.mark.parametrize(("config", "halted"), [({"files_ask_peer": False}, False), ({}, True)])
+@pytest.mark.parametrize("noun", [files, application])
+def test_a_side_that_keeps_away_does_not_even_ask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noun: Any, config: dict[str, Any], halted: bool
+) -> None:
+    monkeypatch.setattr(files, "Stream", lambda *args: pytest.fail("the other side was asked"))
+    given = {"files_root": str(tmp_path), "files_timer": "none.timer", "files_peer_address": "127.0.0.1", "application_flag": "/none",
+             "application_health_url": "http://127.0.0.1:9/health", "application_unit": "none.service", **config}  # fmt: skip
+    if halted:
+        mark()
+    reading = noun.status(ctx(given), {})["reading"]["files"]
+    assert (reading["peer_ok"], reading["peer_error"]) == (None, "not asked")
 
 
 CONFIG = {"files_peer_user": "u", "files_peer_address": "peer.invalid", "files_timer": "none.timer"}

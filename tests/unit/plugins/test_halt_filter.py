@@ -127,6 +127,8 @@ def test_the_active_site_knows_better_than_the_standby() -> None:
     source = {"slots": [{"slot_name": "lpse_dr_drc", "retained_bytes": 400, "wal_status": "reserved"}]}
     known = slot_figure(SLOT, "x", source, "lpse_dr_drc")
     assert (known["known_by"], known["retained_bytes"], known["lost_in_seconds"]) == ("active site", 400, 60)
+    lately = slot_figure({**SLOT, "lately_bytes": 200, "lately_seconds": 2}, "x", None, "lpse_dr_drc")
+    assert (lately["bytes_per_second"], lately["lost_in_seconds"]) == (100, 10)
     assert slot_figure({**SLOT, "in_seconds": 0.5}, "x", None, "lpse_dr_drc")["lost_in_seconds"] is None
 
 

@@ -29,6 +29,8 @@ from .database_pin import (
     write_auto_conf,
     write_settings,
 )
+from .lsn import int_to_lsn, lsn_to_int
+from .psql import literal
 from .replication import fact, note
 
 # A query on the standby may keep replay from reaching its pause; so long may it.
@@ -40,14 +42,16 @@ SELECT json_build_object(
  'received_lsn', pg_last_wal_receive_lsn(),
  'timeline', (SELECT greatest(timeline_id, min_recovery_end_timeline) FROM pg_control_checkpoint(), pg_control_recovery()))
 """
-# What the standby itself knows of its slot: how much the active site may keep for it, and how quickly that fills.
+# What the standby itself knows of its slot: how much the active site may keep for it, and how quickly that fills. The last
+# checkpoint may be of a quieter time; %s is a position of some seconds ago.
 SLOT_SQL = """
 SELECT json_build_object(
  'slot', current_setting('primary_slot_name'),
  'limit_bytes', (SELECT CASE WHEN setting::bigint < 0 THEN NULL ELSE setting::bigint * 1024 * 1024 END
     FROM pg_settings WHERE name = 'max_slot_wal_keep_size'),
  'written_bytes', pg_wal_lsn_diff(coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), redo_lsn)::bigint,
- 'in_seconds', round(extract(epoch FROM clock_timestamp() - checkpoint_time)::numeric, 1))
+ 'in_seconds', round(extract(epoch FROM clock_timestamp() - checkpoint_time)::numeric, 1),
+ 'lately_bytes', pg_wal_lsn_diff(coalesce(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()), %s)::bigint)
 FROM pg_control_checkpoint()
 """
 
@@ -63,6 +67,8 @@ def start(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 def halt(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Stop replay and receiving here, for as long as nobody resumes; return {point, slot}.
 
+    ``since`` {lsn, clock} is what was read of this host before, to tell at which pace the active site writes.
+
     The point is recorded when replay stands still, and once: halting what is halted finds it and leaves it.
     """
     halted = fact()
@@ -71,7 +77,7 @@ def halt(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         return halt_stopped(ctx, cluster)
     if cluster.query("SELECT pg_is_in_recovery()") != "t":
         raise VerbError("database.is_standby", "a standby to halt", "it takes writes", "lpse-dr status")
-    slot = json.loads(cluster.query(SLOT_SQL))
+    slot = read_slot(cluster, args.get("since") or {})
     pinned = halted.get("pinned") is True
     changed = pause(ctx, cluster) and not pinned
     point = json.loads(cluster.query(POINT_SQL))
@@ -86,6 +92,14 @@ def halt(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     changed = end_receiver(ctx, cluster) or changed
     note({"point": point, "pinned": True, "slot": halted.get("slot") or slot})
     return {"changed": changed, "point": point, "slot": halted.get("slot") or slot}
+
+
+def read_slot(cluster: Cluster, since: Dict[str, Any]) -> Dict[str, Any]:
+    """Return {slot, limit_bytes} and what was written {written_bytes, in_seconds} and {lately_bytes, lately_seconds}."""
+    lsn, clock = since.get("lsn"), since.get("clock")
+    known = "%s::pg_lsn" % literal(int_to_lsn(lsn_to_int(lsn))) if lsn and clock else "NULL::pg_lsn"
+    found: Dict[str, Any] = json.loads(cluster.query(SLOT_SQL % known))
+    return {**found, "lately_seconds": round(time.time() - float(clock), 2) if lsn and clock else None}
 
 
 def pause(ctx: Context, cluster: Cluster) -> bool:

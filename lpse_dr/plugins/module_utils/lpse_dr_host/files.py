@@ -22,14 +22,17 @@ STREAM, WATCH = "files.stream", "files.watch"
 
 
 def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
-    """Return the host's reading with ``files``. With ``ask_peer`` false, or while halted, the other side is left alone."""
+    """Return the host's reading with ``files``."""
     reading = host.status(ctx, args)["reading"]
-    reading["files"] = read_files(ctx, args.get("ask_peer", True) and reading["state"]["halted"] is None)
+    reading["files"] = read_files(ctx)
     return {"changed": False, "reading": reading}
 
 
-def read_files(ctx: Context, ask_peer: bool = True) -> Dict[str, Any]:
-    """Return folder, disk, timer, last pull, conflicts, and whether the peer lets this host in; never raises."""
+def read_files(ctx: Context) -> Dict[str, Any]:
+    """Return folder, disk, timer, last pull, conflicts, and whether the peer lets this host in; never raises.
+
+    With ``files_ask_peer`` false, and while replication is halted, the other side is left alone.
+    """
     root = ctx.config.get("files_root") or ""
     record = files_place.read_record()
     reading: Dict[str, Any] = {
@@ -47,10 +50,10 @@ def read_files(ctx: Context, ask_peer: bool = True) -> Dict[str, Any]:
     with contextlib.suppress(OSError):
         disk = os.statvfs(root)
         reading["disk"] = {"free_bytes": disk.f_bavail * disk.f_frsize, "total_bytes": disk.f_blocks * disk.f_frsize}
-    if not ask_peer:
-        reading["peer_error"] = "not asked"
-        return reading
     try:
+        if ctx.config.get("files_ask_peer") is False or read_state()["halted"] is not None:
+            reading["peer_error"] = "not asked"
+            return reading
         stream = Stream(ctx, 2)
         try:
             reading["peer"] = stream.read_site(min(3.0, ctx.remaining()))
