@@ -13,6 +13,7 @@ from .context import Answer, Context
 from .go import answer_of, execute
 from .look import view_of
 from .screen import value_text
+from .show import halt_notice
 
 _PLURAL = {
     "database": "databases",
@@ -44,7 +45,11 @@ def noun_status(context: Context, operation: Operation, *nouns: str) -> Answer:
         return answer_of(context, watched, payload)
     unreachable = watched.result.get("unreachable") or []
     view = view_of(office, by_host.values())
+    for site in view.sites:
+        if site.halted:
+            context.screen.line(f"! {halt_notice(site, office.time_zone)}")
     payload["active"] = list(view.active)
+    payload["halted"] = [site.halted for site in view.sites if site.halted]
     if unreachable:
         found = _("not read: {hosts}").format(hosts=", ".join(unreachable))
         error = error_of("site.unread", _("every host to be readable"), found, context.command("lpse-dr status"))

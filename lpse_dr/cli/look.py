@@ -44,7 +44,7 @@ def status_answer(context: Context, view: Overview, watched: Watched) -> Answer:
     if not view.readings and watched.result.get("error"):
         return answer_of(context, watched, sites_payload(view))
     show_sites(context, view)
-    notes = warnings(view)
+    notes = warnings(view, context.office.time_zone)
     for note in notes:
         context.screen.line(f"! {note}")
     error = None
@@ -70,6 +70,8 @@ def next_command(view: Overview, open_run: str | None) -> str:
         return f"lpse-dr runs show {operation['run']}"
     if view.unread:
         return "lpse-dr runs show last --failed"
+    if any(site.halted for site in view.sites):
+        return "lpse-dr replication status"
     if len(view.active) == 1 and len(view.sites) == 2:
         return f"lpse-dr site check --to {view.others(view.active[0])[0]}"
     return "lpse-dr site check"

@@ -37,6 +37,8 @@ def _lag(site: Site, _zone: str) -> str:
     lag = size_text(site.database.get("lag_bytes"))
     receiver = site.database.get("receiver")
     streaming = isinstance(receiver, Mapping) and receiver.get("status") == "streaming"
+    if site.halted:
+        return _("HALTED")
     return lag if streaming else _("{lag}, does not receive").format(lag=lag)
 
 
@@ -123,8 +125,8 @@ def loss_text(loss: Loss) -> str:
     return _("If {site} dies now: {wal}, {files} would be lost.").format(site=loss.site, wal=wal, files=files)
 
 
-def warnings(view: Overview) -> list[str]:
-    """Return what is wrong at first sight, worst first."""
+def warnings(view: Overview, zone: str = "UTC") -> list[str]:
+    """Return what is wrong at first sight, worst first; times in this zone."""
     found: list[str] = []
     if len(view.active) > 1:
         found.append(
@@ -135,6 +137,7 @@ def warnings(view: Overview) -> list[str]:
     if view.unread:
         text = _("Cannot be read: {sites}. Whether it accepts writes is not known.")
         found.append(text.format(sites=", ".join(view.unread)))
+    found += [halt_notice(site, zone) for site in view.sites if site.halted]
     operation = view.operation
     if operation:
         run, holder = operation.get("run") or "?", operation.get("holder") or "?"
@@ -151,6 +154,19 @@ def warnings(view: Overview) -> list[str]:
                 text.format(site=site.name, target=", ".join(sorted(map(str, targets))), active=view.active[0])
             )
     return found
+
+
+def halt_notice(site: Site, zone: str) -> str:
+    """Return what everybody must know who looks at a site whose replication is halted."""
+    halted = site.halted or {}
+    point = halted.get("point") or {}
+    text = _(
+        "REPLICATION TO {site} IS HALTED since {at} by {by}: {reason}. It stands at {lsn}. No switch-over before: {command}"
+    )
+    return text.format(
+        site=site.name, at=office_time(halted.get("at"), zone), by=halted.get("by"), reason=halted.get("reason") or "-", lsn=point.get("lsn") or "?",
+        command=f"lpse-dr replication resume --at {site.name}",
+    )  # fmt: skip
 
 
 def sites_payload(view: Overview) -> dict[str, Any]:

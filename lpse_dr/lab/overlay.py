@@ -156,7 +156,7 @@ def _values(lab: Lab, host: LabHost, material: Material, now: float) -> dict[str
         "zone": ZONE,
         "first_site": FIRST_SITE,
         "standby_site": next(site for site in sites if site != FIRST_SITE),
-        "state_json": json.dumps({**state, "prepared": None, "fired": None, "saved": {}}),
+        "state_json": json.dumps({**state, "prepared": None, "fired": None, "halted": None, "saved": {}}),
         "net": {segment: network.subnet for segment, network in lab.networks.items()},
         "default_gateway": via,
         "routes": list(_routes(lab, host)),

@@ -25,6 +25,7 @@ class Site:
     epoch: Mapping[str, Any] | None = None
     operation: Mapping[str, Any] | None = None
     fired: Mapping[str, Any] | None = None
+    halted: Mapping[str, Any] | None = None
     unread: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -39,6 +40,7 @@ class Site:
             "traffic": [{key: item.get(key) for key in ("state", "target", "epoch")} for item in self.traffic],
             "epoch": self.epoch,
             "operation": self.operation,
+            "halted": self.halted,
             "unread_hosts": list(self.unread),
         }
 
@@ -96,6 +98,13 @@ def _newest(states: Sequence[Mapping[str, Any]], key: str) -> Mapping[str, Any] 
     return max(found, key=lambda item: item.get("number") or 0) if found else None
 
 
+def _halted(states: Sequence[Mapping[str, Any]], site: str) -> Mapping[str, Any] | None:
+    """Return the halt of replication to this site; the host that knows its point says most of it."""
+    found = [state["halted"] for state in states if isinstance(state.get("halted"), dict)]
+    own = [item for item in found if item.get("site") == site]
+    return max(own, key=lambda item: "point" in item, default=None)
+
+
 def overview(hosts_by_site: Mapping[str, Sequence[str]], readings: Mapping[str, Reading]) -> Overview:
     """Put the readings together by site. `hosts_by_site` lists the hosts that should have been read."""
     sites = []
@@ -120,6 +129,7 @@ def overview(hosts_by_site: Mapping[str, Sequence[str]], readings: Mapping[str, 
                 epoch=_newest(states, "epoch"),
                 operation=_newest(states, "operation"),
                 fired=next((s["fired"] for s in states if isinstance(s.get("fired"), dict)), None),
+                halted=_halted(states, name),
                 unread=tuple(host for host in hosts if host not in readings),
             )
         )

@@ -59,7 +59,7 @@ def _propose(context: Context, source: str | None, target: str | None) -> tuple[
 
     view, _watched = look(context)
     show_sites(context, view)
-    for note in warnings(view):
+    for note in warnings(view, context.office.time_zone):
         context.screen.line(f"! {note}")
     if source and target:
         return source, target
@@ -130,7 +130,7 @@ def _tell(context: Context, watched: Watched) -> Answer:
     if not untouched:
         context.screen.line(_("after:"))
         show_sites(context, view)
-        for note in warnings(view):
+        for note in warnings(view, context.office.time_zone):
             context.screen.line(f"! {note}")
     payload: dict[str, Any] = sites_payload(view)
     if plan or failing:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import time
 from typing import Any, Callable, Dict
 
 from ansible.module_utils.basic import AnsibleModule
@@ -136,7 +137,7 @@ def main() -> None:
     passwords = params["become_passwords"]
     needed = sorted({host for step in params["steps"] for host in step["at"]})
     chosen = {name: {**params["hosts"][name], "become_password": passwords.get(name)} for name in needed}
-    report: Dict[str, Any] = {"kind": "steps", "fired": False, "undone": False, "steps": []}
+    report: Dict[str, Any] = {"kind": "steps", "began": time.time(), "fired": False, "undone": False, "steps": []}
     nothing = {"fired": False, "undone": True, "open_ends": [], "failed_step": "", "answers": {}, "lpse_dr": report}
     try:
         announce = announcer(params["record_socket"])
@@ -163,7 +164,9 @@ def main() -> None:
         for connection in connections.values():
             connection.close()
     report.update(fired=conductor.fired, steps=conductor.log)
-    changed = any(entry["ok"] and entry["result"].get("changed") for entry in conductor.log)
+    # Whose turn it is, is no change of what was asked for.
+    acts = [entry for entry in conductor.log if entry["verb"] not in ("host.claim", "host.unclaim")]
+    changed = any(entry["ok"] and entry["result"].get("changed") for entry in acts)
     # Each answer by itself: a long list of steps is no long list of names.
     answers = {
         name: answer if name in params["whole"] else slim(answer) for name, answer in conductor.results.items()

@@ -18,7 +18,7 @@ HOSTS = ["pdc-db", "drc-db", "pdc-app", "drc-app", "pdc-gateway", "drc-gateway"]
 def state() -> dict[str, Any]:
     return {
         "operation": {"number": 7, "run": "r7", "holder": "tim@jump", "at": "x", "expires": NOW - 900, "open": False},
-        "epoch": {"number": 3, "site": "pdc", "at": "x"}, "prepared": None, "fired": None, "saved": {},
+        "epoch": {"number": 3, "site": "pdc", "at": "x"}, "prepared": None, "fired": None, "halted": None, "saved": {},
     }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ SCENES: dict[str, Callable[[], Facts]] = {
     "done": lambda: killed_after(pair.unlock),
 }
 # Null is an answer here: nothing was ever recorded. A missing key is not.
-MAY_BE_NULL = {("state", key) for key in ("operation", "epoch", "prepared", "fired")}
+MAY_BE_NULL = {("state", key) for key in ("operation", "epoch", "prepared", "fired", "halted")}
 Path = tuple[Any, ...]
 
 

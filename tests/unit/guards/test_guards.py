@@ -13,6 +13,7 @@ from . import pair
 from .pair import HOSTS, NOW, Facts, healthy, killed_after, put, reversed_order
 
 Change = Callable[[Facts], object]
+HALTED = {"at": "x", "site": "drc", "by": "tim", "reason": "virus", "paths": []}
 
 
 def at(host: str, path: str, value: Any) -> Change:
@@ -73,6 +74,9 @@ TABLE: list[tuple[str, Change, str, bool]] = [
     ("host.clock", at("drc-gateway", "clock", NOW - 2.2), "-1.2 s", True),
     ("host.state", lambda facts: facts["readings"]["drc-gateway"]["state"].pop("prepared"), "no reading: state.prepared", True),
     ("operation.free", held(), "run r8 of tim@jump: open", True),
+    ("replication.halted", at("drc-db", "state.halted", HALTED), "halted at x by tim: virus", True),
+    ("replication.halted", at("drc-gateway", "state.halted", HALTED), "halted at x by tim: virus", True),
+    ("replication.halted", at("drc-app", "state.halted", {}), "halted at none", True),
     ("epoch.agree", at("drc-db", "state.epoch", {"number": 3, "site": "drc"}), "drc, pdc", True),
     ("epoch.newest", at("drc-gateway", "state.epoch", {"number": 5, "site": "pdc"}), "epoch 5 of pdc", True),
     ("epoch.active", every(HOSTS, "state.epoch", {"number": 4, "site": "drc"}), "epoch 4 of drc", True),

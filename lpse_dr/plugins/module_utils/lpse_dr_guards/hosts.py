@@ -118,6 +118,14 @@ def operation(view: View, host: str) -> Outcome:
     return passes(condition != "open", **values)
 
 
+@guard("replication.halted", ALL, "all")
+def halted(view: View, host: str) -> Outcome:
+    """A person keeps everything new from this side, perhaps a virus: nothing that would bring it there, or use it."""
+    found = view.state(host, "halted")
+    values = {key: (found or {}).get(key) or "none" for key in ("at", "by", "reason")}
+    return passes(found is None, site=view.site_of(host), **values)
+
+
 def _modes(view: View) -> Dict[str, str]:
     return {"from_mode": mode(view, view.source), "to_mode": mode(view, view.target)}
 

@@ -15,7 +15,7 @@ DEFAULT_LIMITS: Dict[str, float] = {
     "files_sync_age_seconds": 600,
     "failover_age_seconds": 3600,
 }
-STATE_KEYS = ("operation", "epoch", "prepared", "fired")
+STATE_KEYS = ("operation", "epoch", "prepared", "fired", "halted")
 
 
 class NoReading(Exception):  # noqa: N818 # it is no error of the program

@@ -11,7 +11,14 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, Optional
 
 STATE_FOLDER = "/var/lib/lpse-dr"
-EMPTY_STATE: Dict[str, Any] = {"operation": None, "epoch": None, "prepared": None, "fired": None, "saved": {}}
+EMPTY_STATE: Dict[str, Any] = {
+    "operation": None,
+    "epoch": None,
+    "prepared": None,
+    "fired": None,
+    "halted": None,
+    "saved": {},
+}
 
 Verb = Callable[["Context", Dict[str, Any]], Dict[str, Any]]
 
@@ -202,6 +209,24 @@ def assert_current(ctx: Context) -> None:
             "to be asked in time",
             "the deadline of this act has passed; nothing was done",
             "lpse-dr status",
+        )
+
+
+def assert_not_halted(ctx: Context) -> None:
+    """Refuse what would bring anything new from the other side, or make this side active, while a person has halted that.
+
+    The fact stands on each host of a halted side, so that whoever asks, by whatever command, is refused here.
+    """
+    halted = read_state()["halted"]
+    if halted is not None:
+        known = halted if isinstance(halted, dict) else {}
+        data = {key: str(known.get(key) or "?") for key in ("site", "at", "by", "reason")}
+        raise VerbError(
+            "replication.halted",
+            "no halt of replication on %s" % ctx.host,
+            "halted at %(at)s by %(by)s: %(reason)s" % data,
+            "lpse-dr replication resume --at %s" % data["site"],
+            {**data, "host": ctx.host},
         )
 
 

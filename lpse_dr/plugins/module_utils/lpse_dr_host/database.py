@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, Optional, Tuple
 
-from .base import Context, Verb, VerbError, now_iso, read_state, state_for_update
+from .base import Context, Verb, VerbError, assert_not_halted, now_iso, read_state, state_for_update
 from .database_arming import arm_target, checkpoint, disarm_target, drop_slot, ensure_slot
 from .database_cluster import Cluster
-from .database_power import fence, start, stop, unfence
+from .database_halt import halt, resume, start
+from .database_power import fence, stop, unfence
 from .database_reading import control, status
 from .lsn import int_to_lsn, lsn_to_int
 from .psql import literal
@@ -40,6 +41,7 @@ def warm(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 
 def fire(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Record the point of no return on this host's disk, before the promotion that it allows."""
+    assert_not_halted(ctx)
     if ctx.operation is None:
         raise VerbError("database.not_fired", "an operation to fire for", "none", "lpse-dr status")
     wanted = {
@@ -76,6 +78,8 @@ def promote(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     began = time.monotonic()
     changed = False
     if cluster.query("SELECT pg_is_in_recovery()") == "t":
+        # It would replay everything that was received, past the point at which a person has halted it.
+        assert_not_halted(ctx)
         assert_fired(ctx)
         cluster.query("SELECT pg_promote(false)")
         changed = True
@@ -239,6 +243,8 @@ VERBS: Dict[str, Verb] = {
     "unfence": unfence,
     "stop": stop,
     "start": start,
+    "halt": halt,
+    "resume": resume,
     "await_replay": await_replay,
     "fire": fire,
     "promote": promote,

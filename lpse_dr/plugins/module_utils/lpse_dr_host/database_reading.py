@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import re
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from . import host
@@ -14,6 +14,7 @@ from .base import Context, VerbError
 from .database_cluster import Cluster
 from .database_documents import recent
 from .lsn import lsn_to_int
+from .replication_path import halted_paths, paths_to
 
 STATUS_SECONDS = 2.8
 NUMBER_SETTINGS = (
@@ -41,7 +42,7 @@ UNKNOWN: Dict[str, Any] = dict.fromkeys(
         "in_recovery", "writable", "version_num", "cluster_name", "system_identifier", "timeline", "timeline_history",
         "control", "lsn", "replay_paused", "receiver", "received_at", "last_commit_at", "documents", "lag_bytes", "lag_seconds", "senders", "slots", "archiver",
         "prepared_transactions", "long_transactions", "backup_running", "checksums", "settings", "disk", "databases",
-        "clients",
+        "clients", "paths",
     )
 )  # fmt: skip
 # A receiver hears from its sender at the latest after half its own time-out, even when nothing is written.
@@ -127,6 +128,8 @@ def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     if reading["running"]:
         reading["documents"] = recent(ctx, cluster)
     result = host.status(ctx, args)
+    # While it is halted the conninfo is empty; where it led stands in the fact.
+    reading["paths"] = reading["paths"] or halted_paths(result["reading"]["state"])
     result["reading"]["database"] = reading
     return result
 
@@ -198,10 +201,11 @@ def control_timeline(control: Dict[str, Any]) -> int:
 def interpret(answer: Dict[str, Any], control: Optional[Dict[str, Any]]) -> Dict[str, Any]:
     """Turn what the statement returned into the reading's keys; no password of a conninfo stays."""
     settings: Dict[str, Any] = dict(answer["settings"])
-    settings["primary_conninfo_host"] = conninfo_host(settings.pop("primary_conninfo") or "")
+    conninfo = settings.pop("primary_conninfo") or ""
+    settings["primary_conninfo_host"] = conninfo_host(conninfo)
     for name in NUMBER_SETTINGS:
         settings[name] = None if settings[name] is None else int(settings[name])
-    result = dict(answer, settings=settings)
+    result = dict(answer, settings=settings, paths=paths_to(*conninfo_place(conninfo)))
     # Positions of two moments, or of two clocks, can be a little below nothing; unknown stays unknown.
     for row in [result, *answer["senders"], *answer["slots"]]:
         for name in ("lag_bytes", "lag_seconds", "retained_bytes"):
@@ -217,17 +221,33 @@ def interpret(answer: Dict[str, Any], control: Optional[Dict[str, Any]]) -> Dict
     return result
 
 
-def conninfo_host(conninfo: str) -> Optional[str]:
-    """Return the host part of a conninfo in either of its two spellings, None where it names none."""
+def conninfo_values(conninfo: str) -> Dict[str, str]:
+    """Return the parts of a conninfo in either of its two spellings by their keywords."""
     if re.match(r"postgres(ql)?://", conninfo):
         parts = urlsplit(conninfo)
-        listed = parse_qs(parts.query).get("host")
         # Several hosts may stand there, with ports, which urlsplit does not know.
-        names = [re.sub(r":\d+$", "", name) for name in parts.netloc.rpartition("@")[2].split(",")]
-        return (listed[0] if listed else unquote(",".join(names)).strip("[]")) or None
+        places = [re.match(r"(.*?)(?::(\d+))?$", name) for name in parts.netloc.rpartition("@")[2].split(",")]
+        found = {
+            "host": unquote(",".join(place[1] for place in places if place)).strip("[]"),
+            "port": ",".join(place[2] or "" for place in places if place).strip(","),
+        }
+        return {**found, **{key: listed[0] for key, listed in parse_qs(parts.query).items()}}
     pairs = re.findall(r"(\w+)\s*=\s*(?:'((?:[^'\\]|\\.)*)'|((?:[^\s\\']|\\.)+))", conninfo)
-    values = {key: re.sub(r"\\(.)", r"\1", quoted or plain) for key, quoted, plain in pairs}
+    return {key: re.sub(r"\\(.)", r"\1", quoted or plain) for key, quoted, plain in pairs}
+
+
+def conninfo_host(conninfo: str) -> Optional[str]:
+    """Return the host part of a conninfo, None where it names none."""
+    values = conninfo_values(conninfo)
     return values.get("host") or values.get("hostaddr") or None
+
+
+def conninfo_place(conninfo: str) -> Tuple[List[str], int]:
+    """Return the hosts to which a conninfo leads, and the port."""
+    values = conninfo_values(conninfo)
+    names = (values.get("hostaddr") or values.get("host") or "").split(",")
+    port = (values.get("port") or "").split(",")[0]
+    return [name for name in names if name], int(port) if port.isdigit() else 5432
 
 
 def read_history(data: str, timeline: Optional[int]) -> Optional[List[Dict[str, Any]]]:

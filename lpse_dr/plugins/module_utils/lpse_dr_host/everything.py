@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import agent, application, database, failover, files, host, search, service, traffic, vlan
+from . import agent, application, database, failover, files, host, replication, search, service, traffic, vlan
 from .registry import READING
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "failover",
     "files",
     "host",
+    "replication",
     "search",
     "service",
     "traffic",

@@ -9,12 +9,14 @@ import re
 import time
 from typing import Any, Dict
 
-from . import files_place, host
+from . import base, files_place, host
 from .base import Context, Verb, VerbError, read_state, run, sync_folder, write_atomic
+from .files_halt import end_copying, manifest
 from .files_place import HALT_FLAG, hash_all, only_one, own_folder, root_of, safe_paths
 from .files_stream import Stream
 from .files_sync import assert_not_halted, pull_everything
 from .files_watch import Watch
+from .replication_path import paths_to
 
 STREAM, WATCH = "files.stream", "files.watch"
 
@@ -29,7 +31,8 @@ def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 def read_files(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Return folder, disk, timer, last pull, conflicts, and whether the peer lets this host in; never raises.
 
-    ``peer_seconds`` bounds the question to the peer; 0 leaves it out, where the peer is known to be gone.
+    ``peer_seconds`` bounds the question to the peer. With 0, where the peer is known to be gone or suspect, and while
+    replication is halted, it is left alone.
     """
     root = ctx.config.get("files_root") or ""
     record = files_place.read_record()
@@ -43,12 +46,13 @@ def read_files(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         "peer_ok": None,
         "peer_error": None,
         "peer": None,
+        "paths": paths_to([str(ctx.config.get("files_peer_address") or "/")], 22),
     }
     with contextlib.suppress(OSError):
         disk = os.statvfs(root)
         reading["disk"] = {"free_bytes": disk.f_bavail * disk.f_frsize, "total_bytes": disk.f_blocks * disk.f_frsize}
     patience = int(args.get("peer_seconds", 2))
-    if patience == 0:
+    if patience == 0 or read_state()["halted"] is not None:
         return dict(reading, peer_error="not asked")
     try:
         stream = Stream(ctx, patience)
@@ -82,6 +86,7 @@ def open_stream(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     stream = ctx.memory.get(STREAM)
     if isinstance(stream, Stream) and stream.alive():
         return {"changed": False}
+    assert_not_halted(ctx)
     own = files_place.assert_standby(ctx)
     stream = Stream(ctx)
     try:
@@ -110,6 +115,7 @@ def _stream(ctx: Context) -> Any:
 
 def sync(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Pull the whole tree; {files, bytes, seconds, conflicts}. A document that differs is kept beside, as an alarm."""
+    assert_not_halted(ctx)
     with _stream(ctx) as stream:
         return pull_everything(ctx, stream)
 
@@ -155,8 +161,10 @@ def pull(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     root = root_of(ctx)
     if (read_state()["epoch"] or {}).get("site") in (None, ctx.site):
         raise VerbError("files.not_standby", "the standby site", "this site is not known to be one", "lpse-dr status")
-    assert_not_halted()
+    assert_not_halted(ctx)
     with _stream(ctx) as stream, only_one(ctx):
+        # Again: who halts it waits for this lock, and then counts on it.
+        assert_not_halted(ctx)
         stream.fetch(root, paths, ctx.remaining())
     found = hash_all(root, paths, durable=True)
     hashes = {path: value for path, value in found.items() if value is not None}
@@ -218,12 +226,18 @@ def halt_timer(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         os.makedirs(os.path.dirname(HALT_FLAG), exist_ok=True)
         write_atomic(HALT_FLAG, "%s\n" % json.dumps({"at": time.time(), "operation": ctx.operation}))
     timer: str = ctx.config["files_timer"]
+    ended = end_copying(ctx)
     run(["systemctl", "stop", timer, re.sub(r"\.timer$", ".service", timer)], min(20.0, ctx.remaining()))
-    return {"changed": not already}
+    return {"changed": not already, "ended": ended}
 
 
 def resume_timer(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
-    """Let copying go on. Which side pulls is decided at each turn by epoch and application, not here."""
+    """Let copying go on. Which side pulls is decided at each turn by epoch and application, not here.
+
+    While replication is halted, only as a part of its being resumed.
+    """
+    if not args.get("resuming"):
+        base.assert_not_halted(ctx)
     before = read_timer(ctx)
     if before == "active":
         return {"changed": False}
@@ -277,6 +291,7 @@ VERBS: Dict[str, Verb] = {
     "confirm": confirm,
     "publish": publish,
     "halt_timer": halt_timer,
+    "manifest": manifest,
     "resume_timer": resume_timer,
     "write_marker": write_marker,
     "await_marker": await_marker,

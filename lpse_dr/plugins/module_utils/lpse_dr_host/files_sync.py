@@ -6,6 +6,7 @@ import os
 import time
 from typing import Any, Dict, List
 
+from . import base
 from .base import Context, VerbError, now_iso, sync_folder
 from .files_place import (
     HALT_FLAG,
@@ -37,7 +38,7 @@ def pull_everything(ctx: Context, stream: Stream, wait: bool = True) -> Dict[str
         record = read_record()
         note: Dict[str, Any] = {"at": at, "ok": False, "source": stream.peer, "files": 0, "bytes": 0}
         # A refusal on this side is no pull, and leaves the record of the last one as it is.
-        assert_not_halted()
+        assert_not_halted(ctx)
         own = assert_standby(ctx)
         try:
             assert_current_peer(stream.read_site(ctx.remaining()), own)
@@ -66,12 +67,11 @@ def pull_everything(ctx: Context, stream: Stream, wait: bool = True) -> Dict[str
     }
 
 
-def assert_not_halted() -> None:
+def assert_not_halted(ctx: Context) -> None:
     """Refuse to copy while a person has halted it; what he wants to keep away may be in the next file."""
+    base.assert_not_halted(ctx)
     if os.path.exists(HALT_FLAG):
-        raise VerbError(
-            "files.halted", "copying not to be halted", "%s exists" % HALT_FLAG, "lpse-dr replication resume"
-        )
+        raise VerbError("files.halted", "copying not to be halted", "%s exists" % HALT_FLAG, "lpse-dr files resume")
 
 
 def _is_new(ctx: Context, item: Item) -> bool:

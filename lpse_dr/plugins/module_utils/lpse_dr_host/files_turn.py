@@ -9,11 +9,11 @@ from typing import Any, Dict
 from . import files_place
 from .base import Context, VerbError
 from .files_stream import Stream
-from .files_sync import pull_everything
+from .files_sync import assert_not_halted, pull_everything
 
 CONFIGURATION = "/etc/lpse-dr/files.json"
 # Reasons for which a turn has nothing to do here: this is the active site, or a person or another pull is at it.
-NOT_MY_PART = ("files.not_standby", "files.halted", "files.busy")
+NOT_MY_PART = ("files.not_standby", "files.halted", "files.busy", "replication.halted")
 # A pull ends by itself when rsync stalls; this bounds what keeps moving.
 LONGEST_SECONDS = 6 * 3600.0
 
@@ -23,6 +23,7 @@ def turn(ctx: Context) -> Dict[str, Any]:
     done: Dict[str, Any] = {"published": files_place.publish(ctx), "pulled": None, "skipped": None}
     try:
         files_place.assert_standby(ctx)
+        assert_not_halted(ctx)
         stream = Stream(ctx)
         try:
             done["pulled"] = pull_everything(ctx, stream, wait=False)

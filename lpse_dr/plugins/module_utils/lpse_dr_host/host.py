@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any, Dict
 
-from .base import Context, Verb, VerbError, now_iso, read_state, state_for_update
+from .base import Context, Verb, VerbError, assert_not_halted, now_iso, read_state, state_for_update
 
 
 def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
@@ -32,12 +32,16 @@ def claim(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 
     A number that is not above the last one is refused, whoever comes with it: that is what makes a
     forgotten run harmless. A lease of another run that is still open is refused as long as it has not
-    expired, unless ``taking_over`` names that run: its holder was seen to be dead.
+    expired, unless ``taking_over`` names that run: its holder was seen to be dead. What ``outranks`` others (a halt of
+    replication) does not wait for a copy of documents; only for a change of the active site that is under way.
     """
     with state_for_update() as state:
         held = state["operation"] or {"number": 0, "run": None, "open": False, "expires": 0}
         mine = held["run"] == args["run"]
-        if held.get("open") and not mine and held["expires"] > time.time() and held["run"] != args.get("taking_over"):
+        yields = held["run"] == args.get("taking_over") or (
+            args.get("outranks") is True and state["prepared"] is None and state["fired"] is None
+        )
+        if held.get("open") and not mine and held["expires"] > time.time() and not yields:
             raise VerbError(
                 "operation.lock_free", "no other operation at work",
                 "run %s of %s, until %s" % (held["run"], held.get("holder"), time.strftime("%H:%M:%SZ", time.gmtime(held["expires"]))),
@@ -72,7 +76,8 @@ def unclaim(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def prepare_epoch(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
-    """Write down the epoch that will be, before anything makes it true."""
+    """Write down the epoch that will be, before anything makes it true. Refused on a side whose replication is halted."""
+    assert_not_halted(ctx)
     wanted = {"number": args["number"], "site": args["site"]}
     with state_for_update() as state:
         current = state["epoch"] or {"number": 0, "site": None}

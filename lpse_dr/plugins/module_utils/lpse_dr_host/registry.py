@@ -7,7 +7,18 @@ from typing import Any, Dict
 
 from .base import Context, Verb, VerbError, assert_current
 
-NOUNS = ("application", "database", "failover", "files", "host", "search", "service", "traffic", "vlan")
+NOUNS = (
+    "application",
+    "database",
+    "failover",
+    "files",
+    "host",
+    "replication",
+    "search",
+    "service",
+    "traffic",
+    "vlan",
+)
 # Verbs that only look. All others are refused when the host has accepted a newer operation;
 # host.claim is how an operation is accepted.
 READING = {
@@ -15,7 +26,7 @@ READING = {
     "database.status", "database.control", "database.await_replay", "database.await_streaming",
     "failover.assert_sealed", "failover.rows", "failover.documents",
     "files.status", "files.hashes", "files.changed", "files.confirm", "files.await_marker",
-    "host.claim", "host.ping", "search.look",
+    "host.claim", "host.ping", "replication.prove", "search.look",
     "traffic.status", "traffic.await_drained", "traffic.resolve", "traffic.try_dns",
     "vlan.status", "vlan.probe",
 }  # fmt: skip
