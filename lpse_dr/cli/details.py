@@ -19,6 +19,7 @@ _PLURAL = {
     "application": "applications",
     "files": "files",
     "traffic": "gateways",
+    "fence": "guards",
     "dns": "names",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import agent, application, database, files, host, service, traffic
+from . import agent, application, database, fence, files, host, service, traffic
 from .registry import READING
 
-__all__ = ["READING", "agent", "application", "database", "files", "host", "service", "traffic"]
+__all__ = ["READING", "agent", "application", "database", "fence", "files", "host", "service", "traffic"]

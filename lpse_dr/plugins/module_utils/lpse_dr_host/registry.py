@@ -7,12 +7,13 @@ from typing import Any, Dict
 
 from .base import Context, Verb, VerbError, assert_current
 
-NOUNS = ("application", "database", "files", "host", "service", "traffic")
+NOUNS = ("application", "database", "fence", "files", "host", "service", "traffic")
 # Verbs that only look. All others are refused when the host has accepted a newer operation;
 # host.claim is how an operation is accepted.
 READING = {
     "application.status", "application.await_health",
     "database.status", "database.control", "database.await_replay", "database.await_streaming",
+    "fence.status", "fence.await",
     "files.status", "files.hashes", "files.changed", "files.confirm", "files.await_marker",
     "host.claim", "host.ping",
     "traffic.status", "traffic.await_drained", "traffic.resolve", "traffic.try_dns",
