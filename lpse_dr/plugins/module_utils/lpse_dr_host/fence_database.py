@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 
 from . import base, database_power, fence_record
 from . import fence_rules as rules
-from .base import Context, VerbError, read_state, sync_folder
+from .base import Context, VerbError, read_state, state_for_update, sync_folder
 from .database_cluster import Cluster
 
 # As pg_control counts them; the words are pg_controldata's.
@@ -69,6 +69,10 @@ class DatabaseGuard:
         self.phase = "looking"
         self.why = ""
         self.facts = rules.Facts(False, False, "", False, None)
+        self._acts: Dict[str, Callable[[Dict[str, Any]], None]] = {
+            "none": self._act_none, "look": self._act_look, "keep": self._act_keep, "fence": self._act_fence,
+            "stop": self._act_stop, "start": self._act_start, "open": self._act_open,
+        }  # fmt: skip
         self._folder()
 
     def _folder(self) -> None:
@@ -123,7 +127,7 @@ class DatabaseGuard:
                 self._watch(self._opening, state)
                 return
             act = rules.next_act(self._settings["site"], state, self.facts, time.time(), self.ran)
-            getattr(self, "_act_" + act)(state)
+            self._acts[act](state)
 
     def _act_none(self, state: Dict[str, Any]) -> None:
         self._tries = 0
@@ -131,7 +135,7 @@ class DatabaseGuard:
         self.phase = "absent" if not self.facts.present else "stopped" if not self.facts.running else "standby"
         self.why = "" if owner in (None, self._settings["site"]) else "epoch %d belongs to %s" % rules.epoch_of(state)
 
-    def _act_look(self, state: Dict[str, Any]) -> None:
+    def _act_look(self, _state: Dict[str, Any]) -> None:
         self.phase, self.why = "starting", self.facts.control
 
     def _act_keep(self, state: Dict[str, Any]) -> None:
@@ -144,7 +148,7 @@ class DatabaseGuard:
         self._tries = self._crashes = 0
         self.phase, self.why = "open", ""
 
-    def _act_fence(self, state: Dict[str, Any]) -> None:
+    def _act_fence(self, _state: Dict[str, Any]) -> None:
         database_power.fence(self.context(), {})
         self._say("standby.signal was missing and no run is at work: put back")
 
@@ -167,7 +171,7 @@ class DatabaseGuard:
         argv = [cluster.program("pg_ctl"), "-D", cluster.data, "-s", "-w", "-t", "10", "-m", "immediate", "stop"]
         base.run(cluster.as_user(argv), 15.0, check=False, env={"LC_ALL": "C"})
 
-    def _act_start(self, state: Dict[str, Any]) -> None:
+    def _act_start(self, _state: Dict[str, Any]) -> None:
         """It died, nobody stopped it. It comes up fenced, whatever comes next."""
         if time.monotonic() < self._next_try:
             return
@@ -189,8 +193,8 @@ class DatabaseGuard:
             return
         try:
             database_power.stop(self.context(20.0), {})
-            self._unfence()
-            self.start()
+            if self._unfence():
+                self.start()
         except VerbError as error:
             self._call_off("it did not stop or start: %s" % error.found)
 
@@ -209,38 +213,48 @@ class DatabaseGuard:
         self.phase, self.why = "read-only", verdict.why
         return False
 
-    def _unfence(self) -> None:
+    def _unfence(self) -> bool:
+        """Take the signal away for the start that comes now, unless a run has claimed this host meanwhile.
+
+        Under the lock under which runs claim: whoever claims later finds a server that starts, and stops it first.
+        """
         cluster = Cluster(self.context())
-        if os.path.exists(cluster.standby_signal()):
-            os.unlink(cluster.standby_signal())
-            sync_folder(cluster.data)
+        with state_for_update() as state:
+            opening = self._opening
+            free = opening is not None and rules.may_want(self._settings["site"], state, time.time())
+            if free and opening is not None and rules.epoch_of(state)[0] == opening.epoch:
+                if os.path.exists(cluster.standby_signal()):
+                    os.unlink(cluster.standby_signal())
+                    sync_folder(cluster.data)
+                return True
+        self._call_off("a run has begun")
+        return False
 
     def before_start(self) -> str:
         """Answer a unit that is about to start the server: what it will come up as. Called beside ``tick``."""
-        if self._opening is not None:
-            return "writable: " + self._opening.via
         with self._lock:
             state = read_state()
-            if rules.busy(state, time.time()):
-                return "as the run %s has arranged it" % (state["operation"] or {}).get("run")
             if not os.path.exists(os.path.join(Cluster(self.context()).data, "PG_VERSION")):
                 return "as a new cluster"
+            if self._opening is not None:
+                return "writable: " + self._opening.via if self._unfence() else "read-only: " + self.why
+            if rules.busy(state, time.time()):
+                return "as the run %s has arranged it" % (state["operation"] or {}).get("run")
             database_power.fence(self.context(), {})
             if not rules.may_want(self._settings["site"], state, time.time()):
                 return "read-only: epoch %d belongs to %s" % rules.epoch_of(state)
-            if not self._permitted(state):
-                return "read-only: " + self.why
-            self._unfence()
-            return "writable: " + self.why
+            if self._permitted(state) and self._unfence():
+                return "writable: " + self.why
+            return "read-only: " + self.why
 
     def _watch(self, opening: Opening, state: Dict[str, Any]) -> None:
         """Follow a start for writing to its end; a permission that ends before it is renewed, or the start called off."""
-        if self.facts.running and self.facts.writable:
+        if rules.epoch_of(state)[1] != self._settings["site"]:
+            self._call_off("epoch %d belongs to %s" % rules.epoch_of(state))
+        elif self.facts.running and self.facts.writable:
             self._opening = None
             self._say("open for writing (%s)" % opening.via)
             self._act_keep(state)
-        elif rules.epoch_of(state)[0] != opening.epoch:
-            self._call_off("a newer epoch")
         elif self.facts.running and self.facts.writable is False:
             # It was started before the permission came, and has read the signal.
             self._opening = None

@@ -94,9 +94,10 @@ def newest(answers: Dict[str, Dict[str, Any]]) -> Tuple[int, Optional[str], str]
 
 def judge(own: Tuple[int, Optional[str]], answers: Dict[str, Dict[str, Any]]) -> Verdict:
     """Return what all answers amount to: one who forbids outweighs all who permit; silence permits nothing."""
-    number, site, host = newest(answers)
-    if number > own[0] or (number == own[0] and site != own[1]):
-        return Verdict(FORBID, "%s: epoch %d belongs to %s" % (host, number, site))
+    for host, item in sorted(answers.items()):
+        found = epoch_of(item)
+        if found[0] > own[0] or (found[0] == own[0] and found != own):
+            return Verdict(FORBID, "%s: epoch %d belongs to %s" % (host, *found))
     for wanted in (FORBID, PERMIT, WAIT):
         said = sorted(host for host, item in answers.items() if item.get("verdict") == wanted)
         if said:
