@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import threading
 import time
@@ -40,10 +41,22 @@ def control_state(data: str) -> str:
     raise VerbError("database.control_unreadable", "pg_control of a known form", "%d bytes" % len(head))
 
 
+def promoted(data: str, state: Dict[str, Any]) -> bool:
+    """Tell whether the cluster has begun a timeline above that on which its promotion was decided.
+
+    Its history file is on disk before the first write; the control file may still name the old timeline.
+    """
+    before = ((state.get("fired") or {}).get("control") or {}).get("timeline")
+    if not isinstance(before, int):
+        return False
+    names = [name[:8] for name in os.listdir(os.path.join(data, "pg_wal")) if name.endswith(".history")]
+    return any(int(name, 16) > before for name in names if re.match("^[0-9A-F]{8}$", name))
+
+
 class Opening:
     """One permitted start for writing: for which epoch, on whose word, until when (``time.monotonic()``)."""
 
-    def __init__(self, epoch: int, via: str, ends: float) -> None:
+    def __init__(self, epoch: Tuple[int, Optional[str]], via: str, ends: float) -> None:
         self.epoch = epoch
         self.via = via
         self.ends = ends
@@ -109,7 +122,8 @@ class DatabaseGuard:
             if not self.ran:
                 open(fence_record.RUN_FOLDER + "/ran", "w").close()
                 self.ran = True
-        return rules.Facts(True, pid is not None, state, os.path.exists(cluster.standby_signal()), writable)
+        signal = os.path.exists(cluster.standby_signal())
+        return rules.Facts(True, pid is not None, state, signal, writable, promoted(cluster.data, read_state()))
 
     def _ask(self, cluster: Cluster) -> Optional[bool]:
         """Return whether the server takes writes, by its own word; None while it gives none."""
@@ -117,6 +131,11 @@ class DatabaseGuard:
             return {"f": True, "t": False}.get(cluster.ask("SELECT pg_is_in_recovery()", 1.0))
         except VerbError:
             return None
+
+    def standing(self, state: Dict[str, Any]) -> Tuple[int, Optional[str]]:
+        """Return the epoch in whose name this database may be opened."""
+        done = rules.decided_for(state, self._settings["site"]) and promoted(Cluster(self.context()).data, state)
+        return rules.standing(state, self._settings["site"], done)
 
     def tick(self) -> None:
         """Look, and act."""
@@ -204,7 +223,7 @@ class DatabaseGuard:
         verdict = self._permission()
         if verdict.verdict == rules.PERMIT:
             seconds = float(self._settings["grant_seconds"])
-            self._opening = Opening(rules.epoch_of(state)[0], verdict.why, asked + seconds)
+            self._opening = Opening(self.standing(state), verdict.why, asked + seconds)
             self._tries = 0
             self.phase, self.why = "opening", verdict.why
             return True
@@ -221,8 +240,7 @@ class DatabaseGuard:
         cluster = Cluster(self.context())
         with state_for_update() as state:
             opening = self._opening
-            free = opening is not None and rules.may_want(self._settings["site"], state, time.time())
-            if free and opening is not None and rules.epoch_of(state)[0] == opening.epoch:
+            if opening is not None and not rules.busy(state, time.time()) and self.standing(state) == opening.epoch:
                 if os.path.exists(cluster.standby_signal()):
                     os.unlink(cluster.standby_signal())
                     sync_folder(cluster.data)
@@ -241,16 +259,16 @@ class DatabaseGuard:
             if rules.busy(state, time.time()):
                 return "as the run %s has arranged it" % (state["operation"] or {}).get("run")
             database_power.fence(self.context(), {})
-            if not rules.may_want(self._settings["site"], state, time.time()):
-                return "read-only: epoch %d belongs to %s" % rules.epoch_of(state)
+            if self.standing(state)[1] != self._settings["site"]:
+                return "read-only: epoch %d belongs to %s" % self.standing(state)
             if self._permitted(state) and self._unfence():
                 return "writable: " + self.why
             return "read-only: " + self.why
 
     def _watch(self, opening: Opening, state: Dict[str, Any]) -> None:
         """Follow a start for writing to its end; a permission that ends before it is renewed, or the start called off."""
-        if rules.epoch_of(state)[1] != self._settings["site"]:
-            self._call_off("epoch %d belongs to %s" % rules.epoch_of(state))
+        if self.standing(state)[1] != self._settings["site"]:
+            self._call_off("epoch %d belongs to %s" % self.standing(state))
         elif self.facts.running and self.facts.writable:
             self._opening = None
             self._say("open for writing (%s)" % opening.via)

@@ -65,9 +65,10 @@ class Guard:
 
     # --- asking
 
-    def _ask(self, want: str) -> Dict[str, Dict[str, Any]]:
+    def _ask(self, want: str, own: Any = None) -> Dict[str, Dict[str, Any]]:
         """Ask everybody, and take over a newer epoch."""
-        question = dict(self.me, want=want, epoch=read_state()["epoch"])
+        number, site = own or rules.epoch_of(read_state())
+        question = dict(self.me, want=want, epoch={"number": number, "site": site} if site else None)
         answers = fence_wire.ask_all(self.settings["witnesses"], self.key, question)
         number, site, host = rules.newest(answers)
         if site is not None and fence_record.adopt(number, site, host):
@@ -82,8 +83,9 @@ class Guard:
 
     def permission(self) -> rules.Verdict:
         """Ask whether this site may write now: the other site's word, else a person's, else a policy's."""
-        own = rules.epoch_of(read_state())
-        verdict = rules.judge(own, self._ask(rules.PERMIT))
+        state = read_state()
+        own = self.database.standing(state) if self.database else rules.epoch_of(state)
+        verdict = rules.judge(own, self._ask(rules.PERMIT, own))
         if verdict.verdict != rules.NONE:
             return verdict
         state = read_state()
@@ -128,7 +130,7 @@ class Guard:
             {
                 "at": time.time(), "pid": os.getpid(), "role": self.me["role"], "phase": phase, "why": why,
                 "asked_at": self.asked_at or None, "lift": state.get("lift"), "grants": state.get("grants") or {},
-                "answers": {host: said.get("error") or said.get("verdict") for host, said in sorted(self.answers.items())},
+                "answers": {host: in_words(said) for host, said in sorted(self.answers.items())},
             }
         )  # fmt: skip
         if phase == "read-only":
@@ -185,6 +187,15 @@ class Guard:
             began = time.monotonic()
             self.tick()
             time.sleep(max(0.05, TICK_SECONDS - (time.monotonic() - began)))
+
+
+def in_words(said: Dict[str, Any]) -> str:
+    """Return an answer for a person: what went wrong, or the verdict and the newest epoch that the witness knows."""
+    if "error" in said:
+        return str(said["error"])
+    number, site = rules.epoch_of(said)
+    known = "epoch %d of %s" % (number, site) if site else "no epoch"
+    return known if said.get("verdict") == rules.NONE else "%s, %s" % (said.get("verdict"), known)
 
 
 def notify_systemd(words: str) -> None:

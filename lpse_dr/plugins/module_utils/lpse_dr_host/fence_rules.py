@@ -21,13 +21,17 @@ class Verdict(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """The database of this host as files tell it; ``writable`` is None where a running server has not said it yet."""
+    """The database of this host as files tell it; ``writable`` is None where a running server has not said it yet.
+
+    ``promoted``: it has left the timeline on which the promotion was decided that this host knows of.
+    """
 
     present: bool
     running: bool
     control: str
     signal: bool
     writable: Optional[bool]
+    promoted: bool = False
 
 
 def epoch_of(state: State, key: str = "epoch") -> Tuple[int, Optional[str]]:
@@ -51,6 +55,14 @@ def decided_for(state: State, site: str) -> bool:
     return owner == site and number > epoch_of(state)[0]
 
 
+def standing(state: State, site: str, promoted: bool) -> Tuple[int, Optional[str]]:
+    """Return the epoch in whose name this host may ask: the committed one, or the one for which it was promoted already.
+
+    A promotion is decided only when the other side is proven down and fenced; from then on there is only forward.
+    """
+    return epoch_of(state, "fired") if promoted and decided_for(state, site) else epoch_of(state)
+
+
 def answer(me: Dict[str, Any], state: State, question: Dict[str, Any], now: float, writable: Optional[bool]) -> Verdict:
     """Return what the host ``me`` {site, role} says to a question {site, want, epoch}.
 
@@ -65,7 +77,7 @@ def answer(me: Dict[str, Any], state: State, question: Dict[str, Any], now: floa
         return Verdict(NONE, "may only forbid")
     if theirs[1] != question.get("site"):
         return Verdict(NONE, "epoch %d is not of the site that asks" % theirs[0])
-    if mine[0] < theirs[0]:
+    if mine[0] < theirs[0] and epoch_of(state, "prepared") != theirs:
         # Restored from a snapshot, or never told: it cannot know what else it has missed.
         return Verdict(NONE, "knows nothing newer than epoch %d" % mine[0])
     number, owner = epoch_of(state, "fired")
@@ -78,7 +90,7 @@ def answer(me: Dict[str, Any], state: State, question: Dict[str, Any], now: floa
         # The promotion is fired on the database host: only there a run that is dead can be kept from going on.
         if busy(state, now) or me["role"] != "database":
             return Verdict(WAIT, "a switch to %s has begun and is not finished" % owner)
-        return Verdict(PERMIT, "epoch %d of %s is the newest; the switch to %s died" % (theirs[0], theirs[1], owner), True)
+        return Verdict(PERMIT, "epoch %d of %s is the newest; the switch to %s died" % (*theirs, owner), True)
     return Verdict(PERMIT, "epoch %d of %s is the newest" % theirs)
 
 
@@ -143,14 +155,14 @@ def next_act(site: str, state: State, facts: Facts, now: float, ran: bool) -> st
             return "look"
         if facts.writable:
             return "keep" if owner in (None, site) or decided_for(state, site) else "stop"
-        return "open" if may_want(site, state, now) and facts.signal else "none"
+        return "open" if may_want(site, state, now, facts.promoted) and facts.signal else "none"
     if busy(state, now):
         return "none"
     if not facts.signal:
         return "fence"
-    return "start" if ran and owner == site and facts.control not in CLEAN else "none"
+    return "start" if ran and may_want(site, state, now, facts.promoted) and facts.control not in CLEAN else "none"
 
 
-def may_want(site: str, state: State, now: float) -> bool:
+def may_want(site: str, state: State, now: float, promoted: bool) -> bool:
     """Tell whether this site is the active one as far as this host knows, and no run is at work that will see to it."""
-    return epoch_of(state)[1] == site and not busy(state, now) and not decided_for(state, site)
+    return standing(state, site, promoted)[1] == site and not busy(state, now)
