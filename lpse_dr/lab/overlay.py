@@ -152,7 +152,14 @@ def _values(lab: Lab, host: LabHost, material: Material, now: float) -> dict[str
     state: dict[str, Any] = {"operation": None, "epoch": {"number": 1, "site": FIRST_SITE, "at": now}}
     if host.site == FIRST_SITE and "database" in host.groups:
         # Nobody of the other site is there yet when the first database starts.
-        state["lift"] = {"by": "lab", "reason": "first start", "epoch": 1, "at": now, "until": now + 600, "used": None}
+        state["lift"] = {
+            "by": "lab",
+            "reason": "first start",
+            "epoch": 1,
+            "at": now,
+            "until": now + 600,
+            "used": None,
+        }
     return {
         "lab": lab,
         "variant": lab.variant,

@@ -71,7 +71,9 @@ def _fence(lab: Lab, host: LabHost, role: Path, key: str) -> Iterator[tuple[str,
     defaults = _defaults(role)
     asks = kind in ("database", "application")
     settings = {
-        **{name: defaults[f"fence_{name}"] for name in ("port", "listen", "key_file", "grant_seconds", "ask_seconds")},
+        **{
+            name: defaults[f"fence_{name}"] for name in ("port", "listen", "key_file", "grant_seconds", "ask_seconds")
+        },
         **{name: defaults[f"fence_{name}"] for name in ("sole_survivor_minutes", "lease_seconds")},
         "host": host.name,
         "site": host.site or "",

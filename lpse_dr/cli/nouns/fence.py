@@ -51,6 +51,7 @@ def _act(context: Context, operation: Operation, variables: dict[str, str], warn
     from ...operations.start import check_inventory
     from ..ask import need_somebody_or_yes, type_to_confirm
     from ..go import answer_of, execute, show_guards
+    from ..screen import office_time
 
     args = context.args
     if getattr(args, "plan", False):
@@ -70,8 +71,16 @@ def _act(context: Context, operation: Operation, variables: dict[str, str], warn
     typed = f"{context.words} {args.host}"
     watched = execute(context, operation, {"at_host": args.host, **variables}, typed=typed)
     show_guards(context, [guard for guard in watched.guards if not guard.get("ok")])
-    lifts = [reading["fence"]["lift"] for reading in watched.readings if (reading.get("fence") or {}).get("lift")]
-    return answer_of(context, watched, {"lifts": lifts[-1:]} if operation is LIFT else {})
+    if operation is not LIFT:
+        return answer_of(context, watched, {})
+    lifts = [reading["fence"]["lift"] for reading in watched.readings if (reading.get("fence") or {}).get("lift")][
+        -1:
+    ]
+    for given in lifts:
+        until = office_time(given["until"], context.office.time_zone)
+        words = _("{by} lifts the fence of {host} for epoch {epoch}, once, until {until}.")
+        context.screen.line(words.format(by=given["by"], host=args.host, epoch=given["epoch"], until=until))
+    return answer_of(context, watched, {"lifts": lifts})
 
 
 VERBS = (

@@ -51,13 +51,17 @@ ANSWERS: list[tuple[str, dict[str, Any], dict[str, Any], bool | None, str]] = [
 
 
 @pytest.mark.parametrize(("_name", "me", "known", "writable", "says"), ANSWERS, ids=[row[0] for row in ANSWERS])
-def test_what_a_witness_answers(_name: str, me: dict[str, Any], known: dict[str, Any], writable: bool | None, says: str) -> None:
+def test_what_a_witness_answers(
+    _name: str, me: dict[str, Any], known: dict[str, Any], writable: bool | None, says: str
+) -> None:
     assert rules.answer(me, known, ASKS, NOW, writable).verdict == says
 
 
 def test_only_a_dead_run_is_overruled() -> None:
     verdicts = {name: rules.answer(me, known, ASKS, NOW, writable) for name, me, known, writable, _ in ANSWERS}
-    assert [name for name, verdict in verdicts.items() if verdict.taking_over] == ["a switch died before it was decided"]
+    assert [name for name, verdict in verdicts.items() if verdict.taking_over] == [
+        "a switch died before it was decided"
+    ]
 
 
 def test_news_is_no_permission() -> None:

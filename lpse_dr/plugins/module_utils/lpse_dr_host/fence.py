@@ -78,10 +78,15 @@ def lift(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         number, site = rules.epoch_of(state)
         if (number, site) != (args["epoch"], ctx.site):
             raise VerbError(
-                "fence.epoch_over", "epoch %s of %s" % (args["epoch"], ctx.site), "epoch %d of %s" % (number, site or "none"), "lpse-dr status"
+                "fence.epoch_over",
+                "epoch %s of %s" % (args["epoch"], ctx.site),
+                "epoch %d of %s" % (number, site or "none"),
+                "lpse-dr status",
             )
         held = state.get("lift") or {}
-        same = {key: held.get(key) for key in ("by", "reason", "epoch")} == {key: args[key] for key in ("by", "reason", "epoch")}
+        same = {key: held.get(key) for key in ("by", "reason", "epoch")} == {
+            key: args[key] for key in ("by", "reason", "epoch")
+        }
         if same and rules.lift_holds(state, time.time()):
             return {"changed": False, "until": held["until"]}
         state["lift"] = {

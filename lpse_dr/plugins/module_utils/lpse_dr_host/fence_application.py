@@ -54,8 +54,16 @@ class ApplicationGuard:
             return
         given = self._settings
         ctx = Context(given["host"], given["site"], given["config"], None, 20.0)
-        self.phase, self.why = ("open", "") if owner in (None, given["site"]) else ("standby", "epoch %d belongs to %s" % (number, owner))
-        if owner not in (None, given["site"]) and application.is_running(ctx) and outlived(given["site"], state, started_at(ctx)):
+        self.phase, self.why = (
+            ("open", "")
+            if owner in (None, given["site"])
+            else ("standby", "epoch %d belongs to %s" % (number, owner))
+        )
+        if (
+            owner not in (None, given["site"])
+            and application.is_running(ctx)
+            and outlived(given["site"], state, started_at(ctx))
+        ):
             self._say("the application is stopped: epoch %d belongs to %s" % (number, owner))
             application.stop(ctx, {})
             self.phase = "stopped"

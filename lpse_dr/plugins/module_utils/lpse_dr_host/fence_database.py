@@ -66,7 +66,9 @@ class Opening:
 class DatabaseGuard:
     """Looks at the database of this host twice a second and does what ``rules.next_act`` says."""
 
-    def __init__(self, settings: Dict[str, Any], permission: Callable[[], rules.Verdict], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, settings: Dict[str, Any], permission: Callable[[], rules.Verdict], say: Callable[[str], None]
+    ) -> None:
         self._settings = settings
         self._permission = permission
         self._say = say

@@ -73,7 +73,9 @@ class Guard:
         number, site, host = rules.newest(answers)
         if site is not None and fence_record.adopt(number, site, host):
             self.say("%s says: epoch %d belongs to %s" % (host, number, site))
-        beyond = [one["host"] for one in self.settings["witnesses"] if one.get("site") not in (None, "", self.me["site"])]
+        beyond = [
+            one["host"] for one in self.settings["witnesses"] if one.get("site") not in (None, "", self.me["site"])
+        ]
         if any("error" not in answers[host] for host in beyond):
             self._heard, self._alone_since = time.monotonic(), None
         elif self._alone_since is None:

@@ -51,7 +51,12 @@ def grant(me: Dict[str, Any], question: Dict[str, Any], writable: Optional[bool]
             if verdict.taking_over:
                 held = state.get("operation") or {}
                 state["operation"] = dict(
-                    held, number=int(held.get("number") or 0) + 1, run="fence", holder=me["host"], open=False, at=now_iso()
+                    held,
+                    number=int(held.get("number") or 0) + 1,
+                    run="fence",
+                    holder=me["host"],
+                    open=False,
+                    at=now_iso(),
                 )
                 state["prepared"] = None
         said = spoken(state)

@@ -63,7 +63,9 @@ def standing(state: State, site: str, promoted: bool) -> Tuple[int, Optional[str
     return epoch_of(state, "fired") if promoted and decided_for(state, site) else epoch_of(state)
 
 
-def answer(me: Dict[str, Any], state: State, question: Dict[str, Any], now: float, writable: Optional[bool]) -> Verdict:
+def answer(
+    me: Dict[str, Any], state: State, question: Dict[str, Any], now: float, writable: Optional[bool]
+) -> Verdict:
     """Return what the host ``me`` {site, role} says to a question {site, want, epoch}.
 
     ``writable`` tells whether a database of this very host takes writes (None: unknown; False on other hosts).
@@ -84,7 +86,9 @@ def answer(me: Dict[str, Any], state: State, question: Dict[str, Any], now: floa
     if owner not in (None, theirs[1]) and number > theirs[0]:
         return Verdict(FORBID, "epoch %d was decided for %s" % (number, owner))
     if me["role"] == "database" and writable is not False:
-        return Verdict(FORBID if writable else NONE, "the database here %s" % ("takes writes" if writable else "is unclear"))
+        return Verdict(
+            FORBID if writable else NONE, "the database here %s" % ("takes writes" if writable else "is unclear")
+        )
     number, owner = epoch_of(state, "prepared")
     if owner not in (None, theirs[1]) and number > theirs[0]:
         # The promotion is fired on the database host: only there a run that is dead can be kept from going on.

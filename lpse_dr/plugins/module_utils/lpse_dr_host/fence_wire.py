@@ -59,7 +59,9 @@ def ask(witness: Message, key: bytes, question: Message, seconds: float) -> Mess
     return answer
 
 
-def ask_all(witnesses: List[Message], key: bytes, question: Message, seconds: float = ONE_SECONDS) -> Dict[str, Message]:
+def ask_all(
+    witnesses: List[Message], key: bytes, question: Message, seconds: float = ONE_SECONDS
+) -> Dict[str, Message]:
     """Ask everybody at once; return {host: answer, or {"error": why}}. Takes ``seconds`` at most."""
     arrived: "queue.Queue[Any]" = queue.Queue()
 

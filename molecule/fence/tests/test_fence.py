@@ -1,0 +1,33 @@
+"""Both databases carry the signal, both guards answer, and only the active one writes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+SIGNAL = "/var/lib/postgresql/15/main/standby.signal"
+
+
+@pytest.mark.parametrize(("name", "recovering"), [("pdc-db", "f"), ("drc-db", "t")])
+def test_a_database_is_fenced(on: Any, name: str, recovering: str) -> None:
+    host = on(name)
+    fence = host.file(SIGNAL)
+    assert (fence.user, fence.mode) == ("postgres", 0o600)
+    found = host.check_output("cd / && runuser -u postgres -- psql -XAtqc 'SELECT pg_is_in_recovery()'")
+    assert found == recovering
+
+
+@pytest.mark.parametrize(("name", "phase"), [("pdc-db", "open"), ("drc-db", "standby")])
+def test_its_guard_runs_and_hears_the_others(on: Any, name: str, phase: str) -> None:
+    host = on(name)
+    guard = host.service("lpse-dr-fence")
+    assert (guard.is_running, guard.is_enabled) == (True, True)
+    said = json.loads(host.file("/run/lpse-dr-fence/status.json").content_string)
+    assert said["phase"] == phase
+    assert len(said["answers"]) == 6
+    assert not [text for text in said["answers"].values() if "epoch" not in text], said["answers"]
+    key = host.file("/etc/lpse-dr/fence.key")
+    assert (key.user, key.mode) == ("root", 0o600)
+    assert key.content_string.strip() not in host.file("/etc/lpse-dr/fence.json").content_string
