@@ -137,7 +137,7 @@ def test_with_nobody_to_ask_it_stays_read_only_until_a_person_lifts_once(lab: La
     answer = lift(lab, host, "--reason", "test")
     assert (answer.code, answer.json["error"]["id"]) == (3, "fence.needed"), answer.stderr
     power.cut_segment(lab, "wan")
-    reality.on(lab, host, f"systemctl restart --no-block {UNIT}")
+    reality.on(lab, host, f"systemctl restart {UNIT}")
     seconds_until(lab, site, "readonly")
     alone = phase(lab, host, "read-only")
     assert "drc" in alone["why"] or "pdc" in alone["why"], alone
@@ -157,7 +157,7 @@ def test_with_nobody_to_ask_it_stays_read_only_until_a_person_lifts_once(lab: La
     seconds_until(lab, site, "writable")
 
     # Used up: the next start is read-only again, and opens when the link is back.
-    reality.on(lab, host, f"systemctl restart --no-block {UNIT}")
+    reality.on(lab, host, f"systemctl restart {UNIT}")
     seconds_until(lab, site, "readonly")
     never_writes(lab, site, 2)
     power.mend_segment(lab, "wan")
@@ -197,7 +197,7 @@ def loses(lab: Lab, site: str, knowing: list[str]) -> None:
         assert took < 8
         reality.on(lab, host, STARTS["pg_ctl"] + "; true")
         never_writes(lab, site, 2)
-        reality.on(lab, host, f"systemctl restart --no-block {UNIT}; true")
+        reality.on(lab, host, f"systemctl restart {UNIT}; true")
         never_writes(lab, site, 4)
         assert site_states(lab)[site] == "readonly"
         running = reality.on(lab, f"{site}-app", "systemctl is-active spse; true").strip()
@@ -250,7 +250,7 @@ def test_a_witness_restored_from_a_snapshot_permits_nothing_and_forbids_nothing(
         seconds_until(lab, site, "writable")
         assert said(lab, f"{site}-db")["why"] == ""
         power.cut_between(lab, f"{site}-db", f"{other(site)}-db")
-        reality.on(lab, f"{site}-db", f"systemctl restart --no-block {UNIT}")
+        reality.on(lab, f"{site}-db", f"systemctl restart {UNIT}")
         phase(lab, f"{site}-db", "read-only")
         never_writes(lab, site, 2)
     finally:
@@ -281,8 +281,8 @@ def test_a_planned_restart_costs_little_more_than_without_a_guard(lab: Lab, site
     drop_in = f"/etc/systemd/system/{UNIT}.service.d/lpse-dr-fence.conf"
 
     def outage() -> float:
-        reality.on(lab, host, f"systemctl restart --no-block {UNIT}; sleep 0.1")
         began = time.monotonic()
+        reality.on(lab, host, f"systemctl restart {UNIT}")
         seconds_until(lab, site, "writable")
         return time.monotonic() - began
 
