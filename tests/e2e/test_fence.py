@@ -164,15 +164,18 @@ def test_with_nobody_to_ask_it_stays_read_only_until_a_person_lifts_once(lab: La
     seconds_until(lab, site, "writable", 25)
 
 
-def commit(lab: Lab, hosts: list[str], number: int, owner: str) -> None:
-    """Write an epoch on hosts, by the verb that every operation uses."""
-    script = (
-        'python3 -c \'import sys; sys.path.insert(0, "/usr/lib/lpse-dr-fence");'
-        "from lpse_dr_host import base, host;"
-        f'host.commit_epoch(base.Context("h", "s", {{}}), {{"number": {number}, "site": "{owner}"}})\''
+def verb(lab: Lab, host: str, call: str) -> None:
+    """Let a host write something down, by the function that operations and guards use."""
+    path = (
+        "import sys; sys.path.insert(0, '/usr/lib/lpse-dr-fence'); from lpse_dr_host import base, fence_record, host"
     )
-    for host in hosts:
-        reality.on(lab, host, script)
+    reality.on(lab, host, f'python3 -c "{path}; {call}"')
+
+
+def commit(lab: Lab, hosts: list[str], number: int, owner: str) -> None:
+    """Write an epoch on hosts."""
+    for name in hosts:
+        verb(lab, name, f"host.commit_epoch(base.Context('h', 's', {{}}), {{'number': {number}, 'site': '{owner}'}})")
 
 
 def restore_epoch(lab: Lab, number: int, owner: str) -> None:
@@ -183,7 +186,9 @@ def restore_epoch(lab: Lab, number: int, owner: str) -> None:
         number,
         owner,
     )
-    reality.on(lab, f"{owner}-db", f"systemctl start --no-block {UNIT}")
+    # As if it had been opened in that epoch.
+    verb(lab, f"{owner}-db", f"fence_record.hold({number}, '{owner}')")
+    reality.on(lab, f"{owner}-db", f"systemctl start {UNIT} || true")
     reality.on(lab, f"{owner}-app", "rm -f /etc/lpse-dr/application-stopped; systemctl start spse")
 
 

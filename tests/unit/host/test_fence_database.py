@@ -11,7 +11,8 @@ import pytest
 
 from lpse_dr.plugins.module_utils.lpse_dr_host import base, fence_record
 from lpse_dr.plugins.module_utils.lpse_dr_host import fence_rules as rules
-from lpse_dr.plugins.module_utils.lpse_dr_host.fence_database import DatabaseGuard, control_state
+from lpse_dr.plugins.module_utils.lpse_dr_host.fence_database import DatabaseGuard
+from lpse_dr.plugins.module_utils.lpse_dr_host.fence_opening import control_state
 from tests.unit.host import database_sites
 from tests.unit.host.database_sites import Site, as_user
 
@@ -183,6 +184,31 @@ def test_a_signal_that_somebody_took_away_is_back_before_the_next_start(watched:
     as_user([*watched.site.pg_ctl, "start"])
     watched.until("open")
     assert watched.signal
+
+
+def test_a_permission_is_for_one_start_also_when_nobody_looked_in_between(watched: Watched) -> None:
+    as_user([*watched.site.pg_ctl, "-m", "fast", "stop"])
+    assert watched.guard.before_start().startswith("writable")
+    as_user([*watched.site.pg_ctl, "start"])
+    watched.site.sql("SELECT pg_switch_wal()")
+    as_user([*watched.site.pg_ctl, "-m", "immediate", "stop"])
+    watched.says = SILENCE
+    assert watched.guard.before_start() == "read-only: nobody answers"
+    assert watched.signal
+
+
+def test_a_start_that_failed_before_it_opened_anything_may_be_tried_again(watched: Watched) -> None:
+    as_user([*watched.site.pg_ctl, "-m", "fast", "stop"])
+    assert watched.guard.before_start().startswith("writable")
+    watched.says = SILENCE
+    assert watched.guard.before_start().startswith("writable")
+    as_user([*watched.site.pg_ctl, "start"])
+    watched.until("open")
+
+
+def test_it_writes_down_in_which_epoch_it_took_writes(watched: Watched) -> None:
+    held = base.read_state()["held"]
+    assert (held["number"], held["site"]) == (2, "pdc")
 
 
 def test_the_host_was_switched_off_in_the_middle_of_an_opening(watched: Watched, tmp_path: Path) -> None:

@@ -148,6 +148,24 @@ def test_what_a_guard_does(_name: str, known: dict[str, Any], facts: Facts, ran:
     assert rules.next_act("pdc", known, facts, NOW, ran) == act
 
 
+@pytest.mark.parametrize(
+    ("known", "promoted", "opens"),
+    [
+        (state(held=PDC2), False, True),
+        (state(), False, False),
+        (state(held={"number": 1, "site": "pdc"}), False, False),
+        (state(held=DRC2), False, False),
+        (state(epoch=DRC2, fired={**FIRED, "site": "pdc"}, held={"number": 1, "site": "pdc"}), True, True),
+        (state(epoch=DRC2, fired={**FIRED, "site": "pdc"}), False, False),
+        (state(epoch={"number": 3, "site": "pdc"}, fired={**FIRED, "site": "pdc"}), True, True),
+    ],
+)
+def test_only_a_database_that_took_writes_in_this_epoch_is_the_right_one(
+    known: Any, promoted: bool, opens: bool
+) -> None:
+    assert rules.held(known, "pdc", promoted) is opens
+
+
 AT = "2027-01-15T08:00:00.000Z"
 BEGAN = unix_time(AT)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import struct
 import threading
 import time
 from typing import Any, Callable, Dict, Optional, Tuple
@@ -13,11 +11,8 @@ from . import base, database_power, fence_record
 from . import fence_rules as rules
 from .base import Context, VerbError, read_state, state_for_update, sync_folder
 from .database_cluster import Cluster
+from .fence_opening import Epoch, Opening, control_state, promoted, read_control
 
-# As pg_control counts them; the words are pg_controldata's.
-CONTROL_STATES = (
-    "starting up", "shut down", "shut down in recovery", "shutting down", "in crash recovery", "in archive recovery", "in production",
-)  # fmt: skip
 # A server that does not say what it is within this time is taken for a writable one.
 SILENT_SECONDS = 15.0
 # A start that has brought no process for so long has failed.
@@ -25,42 +20,6 @@ START_SECONDS = 20.0
 BACKOFF_SECONDS = (1.0, 1.0, 2.0, 4.0, 8.0, 15.0)
 # So long before a grant ends an opening that has not come is called off.
 MARGIN_SECONDS = 3.0
-
-
-def control_state(data: str) -> str:
-    """Return the cluster state of pg_control. Read several times a second, hence without a program.
-
-    The first fields are the same since PostgreSQL 8.1; a file that does not look so is unreadable, not guessed.
-    """
-    with open(os.path.join(data, "global", "pg_control"), "rb") as stream:
-        head = stream.read(20)
-    if len(head) == 20:
-        version, _, state = struct.unpack_from("=III", head, 8)
-        if 1100 <= version < 3000 and state < len(CONTROL_STATES):
-            return CONTROL_STATES[state]
-    raise VerbError("database.control_unreadable", "pg_control of a known form", "%d bytes" % len(head))
-
-
-def promoted(data: str, state: Dict[str, Any]) -> bool:
-    """Tell whether the cluster has begun a timeline above that on which its promotion was decided.
-
-    Its history file is on disk before the first write; the control file may still name the old timeline.
-    """
-    before = ((state.get("fired") or {}).get("control") or {}).get("timeline")
-    if not isinstance(before, int):
-        return False
-    names = [name[:8] for name in os.listdir(os.path.join(data, "pg_wal")) if name.endswith(".history")]
-    return any(int(name, 16) > before for name in names if re.match("^[0-9A-F]{8}$", name))
-
-
-class Opening:
-    """One permitted start for writing: for which epoch, on whose word, until when (``time.monotonic()``)."""
-
-    def __init__(self, epoch: Tuple[int, Optional[str]], via: str, ends: float) -> None:
-        self.epoch = epoch
-        self.via = via
-        self.ends = ends
-        self.began = time.monotonic()
 
 
 class DatabaseGuard:
@@ -134,10 +93,10 @@ class DatabaseGuard:
         except VerbError:
             return None
 
-    def standing(self, state: Dict[str, Any]) -> Tuple[int, Optional[str]]:
-        """Return the epoch in whose name this database may be opened."""
-        done = rules.decided_for(state, self._settings["site"]) and promoted(Cluster(self.context()).data, state)
-        return rules.standing(state, self._settings["site"], done)
+    def standing(self, state: Dict[str, Any]) -> Tuple[Epoch, bool]:
+        """Return the epoch in whose name this database may be opened, and whether it was seen to take writes in it."""
+        site, done = self._settings["site"], promoted(Cluster(self.context()).data, state)
+        return rules.standing(state, site, done), rules.held(state, site, done)
 
     def tick(self) -> None:
         """Look, and act."""
@@ -161,8 +120,10 @@ class DatabaseGuard:
 
     def _act_keep(self, state: Dict[str, Any]) -> None:
         """Permitted to write, and fenced against the next start."""
-        if not self.facts.signal:
-            database_power.fence(self.context(), {})
+        database_power.fence(self.context(), {})
+        epoch, seen = self.standing(state)
+        if epoch[1] == self._settings["site"] and not seen:
+            fence_record.hold(*epoch)
         if rules.lift_holds(state, time.time()):
             fence_record.use_lift()
             self._say("the lift of %s was used" % (state.get("lift") or {}).get("by"))
@@ -225,7 +186,7 @@ class DatabaseGuard:
         verdict = self._permission()
         if verdict.verdict == rules.PERMIT:
             seconds = float(self._settings["grant_seconds"])
-            self._opening = Opening(self.standing(state), verdict.why, asked + seconds)
+            self._opening = Opening(self.standing(state)[0], verdict.why, asked + seconds)
             self._tries = 0
             self.phase, self.why = "opening", verdict.why
             return True
@@ -242,7 +203,11 @@ class DatabaseGuard:
         cluster = Cluster(self.context())
         with state_for_update() as state:
             opening = self._opening
-            if opening is not None and not rules.busy(state, time.time()) and self.standing(state) == opening.epoch:
+            if (
+                opening is not None
+                and not rules.busy(state, time.time())
+                and self.standing(state)[0] == opening.epoch
+            ):
                 if os.path.exists(cluster.standby_signal()):
                     os.unlink(cluster.standby_signal())
                     sync_folder(cluster.data)
@@ -256,25 +221,30 @@ class DatabaseGuard:
             state = read_state()
             if not os.path.exists(os.path.join(Cluster(self.context()).data, "PG_VERSION")):
                 return "as a new cluster"
+            data = Cluster(self.context()).data
+            if self._opening is not None and self._opening.spent(data):
+                self._opened(state)
             if self._opening is not None:
+                self._opening.control = read_control(data)
                 return "writable: " + self._opening.via if self._unfence() else "read-only: " + self.why
             if rules.busy(state, time.time()):
                 return "as the run %s has arranged it" % (state["operation"] or {}).get("run")
             database_power.fence(self.context(), {})
-            if self.standing(state)[1] != self._settings["site"]:
-                return "read-only: epoch %d belongs to %s" % self.standing(state)
-            if self._permitted(state) and self._unfence():
+            epoch = self.standing(state)[0]
+            if epoch[1] != self._settings["site"]:
+                return "read-only: epoch %d belongs to %s" % epoch
+            if self._permitted(state) and self._opening is not None and self._unfence():
+                self._opening.control = read_control(data)
                 return "writable: " + self.why
             return "read-only: " + self.why
 
     def _watch(self, opening: Opening, state: Dict[str, Any]) -> None:
         """Follow a start for writing to its end; a permission that ends before it is renewed, or the start called off."""
-        if self.standing(state)[1] != self._settings["site"]:
-            self._call_off("epoch %d belongs to %s" % self.standing(state))
-        elif self.facts.running and self.facts.writable:
-            self._opening = None
-            self._say("open for writing (%s)" % opening.via)
-            self._act_keep(state)
+        epoch = self.standing(state)[0]
+        if epoch[1] != self._settings["site"]:
+            self._call_off("epoch %d belongs to %s" % epoch)
+        elif (self.facts.running and self.facts.writable) or opening.spent(Cluster(self.context()).data):
+            self._opened(state)
         elif self.facts.running and self.facts.writable is False:
             # It was started before the permission came, and has read the signal.
             self._opening = None
@@ -288,6 +258,13 @@ class DatabaseGuard:
                 opening.ends = asked + float(self._settings["grant_seconds"])
             else:
                 self._call_off("the permission ended before the database was open; " + verdict.why)
+
+    def _opened(self, state: Dict[str, Any]) -> None:
+        """The permission is used, the next start needs another."""
+        if self._opening is not None:
+            self._say("open for writing (%s)" % self._opening.via)
+        self._opening = None
+        self._act_keep(state)
 
     def _call_off(self, why: str) -> None:
         self._opening = None

@@ -86,8 +86,12 @@ class Guard:
     def permission(self) -> rules.Verdict:
         """Ask whether this site may write now: the other site's word, else a person's, else a policy's."""
         state = read_state()
-        own = self.database.standing(state) if self.database else rules.epoch_of(state)
-        verdict = rules.judge(own, self._ask(rules.PERMIT, own))
+        own, held = self.database.standing(state) if self.database else (rules.epoch_of(state), False)
+        verdict = rules.judge(own, self._ask(rules.PERMIT if held else "news", own))
+        if not held and verdict.verdict == rules.NONE:
+            verdict = rules.Verdict(
+                rules.NONE, "this database was never seen to take writes in epoch %s; it may be an old copy" % own[0]
+            )
         if verdict.verdict != rules.NONE:
             return verdict
         state = read_state()
@@ -95,7 +99,7 @@ class Guard:
             return rules.Verdict(rules.PERMIT, "lifted by %s" % state["lift"].get("by"))
         minutes = float(self.settings.get("sole_survivor_minutes") or 0)
         alone = self._alone_since
-        if minutes > 0 and alone is not None and time.monotonic() - alone > minutes * 60:
+        if held and minutes > 0 and alone is not None and time.monotonic() - alone > minutes * 60:
             return rules.Verdict(rules.PERMIT, "sole survivor for %d minutes" % minutes)
         return verdict
 

@@ -68,6 +68,12 @@ def spoken(state: Dict[str, Any]) -> Dict[str, Any]:
     return {key: state.get(key) for key in ("epoch", "prepared", "fired")}
 
 
+def hold(number: int, site: Optional[str]) -> None:
+    """Write down that the database here took writes in this epoch: the copy that may be opened again in its name."""
+    with state_for_update() as state:
+        state["held"] = {"number": number, "site": site, "at": now_iso()}
+
+
 def use_lift() -> None:
     """Write down that the lift was used; it permits nothing any more."""
     with state_for_update() as state:

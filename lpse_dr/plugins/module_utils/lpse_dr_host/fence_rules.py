@@ -63,6 +63,15 @@ def standing(state: State, site: str, promoted: bool) -> Tuple[int, Optional[str
     return epoch_of(state, "fired") if promoted and decided_for(state, site) else epoch_of(state)
 
 
+def held(state: State, site: str, promoted: bool) -> bool:
+    """Tell whether this very database was seen to take writes in the epoch in whose name it asks.
+
+    A standby to which an epoch was only told, or a host restored from a snapshot, has no such record: it would open old data.
+    """
+    epoch = standing(state, site, promoted)
+    return epoch_of(state, "held") == epoch or (promoted and epoch_of(state, "fired") == epoch)
+
+
 def answer(
     me: Dict[str, Any], state: State, question: Dict[str, Any], now: float, writable: Optional[bool]
 ) -> Verdict:
