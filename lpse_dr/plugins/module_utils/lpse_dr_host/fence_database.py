@@ -169,6 +169,8 @@ class DatabaseGuard:
 
     def _act_open(self, state: Dict[str, Any]) -> None:
         """It runs read-only and is the active site's: ask, again and again; permitted, start it once without the signal."""
+        if self._tries > 1 and rules.lift_holds(state, time.time()):
+            self._tries, self._next_try = 1, min(self._next_try, time.monotonic() + BACKOFF_SECONDS[0])
         if time.monotonic() < self._next_try:
             return
         if not self._permitted(state):
