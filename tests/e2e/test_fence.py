@@ -186,7 +186,13 @@ def restore_epoch(lab: Lab, number: int, owner: str) -> None:
     # As if it had been opened in that epoch.
     verb(lab, f"{owner}-db", f"fence_record.hold({number}, '{owner}')")
     reality.on(lab, f"{owner}-db", f"systemctl start {UNIT} || true")
-    reality.on(lab, f"{owner}-app", "rm -f /etc/lpse-dr/application-stopped; systemctl start spse")
+    # Both applications served under an epoch that is over by now, so their guards have stopped them, or will.
+    for name in ("pdc", "drc"):
+        reality.on(
+            lab,
+            f"{name}-app",
+            "systemctl restart lpse-dr-fence; sleep 1.2; rm -f /etc/lpse-dr/application-stopped; systemctl restart spse",
+        )
 
 
 def loses(lab: Lab, site: str, knowing: list[str]) -> None:
