@@ -150,7 +150,7 @@ def test_with_nobody_to_ask_it_stays_read_only_until_a_person_lifts_once(lab: La
     assert (answer.code, answer.json["verdict"]) == (0, "COMPLETED"), answer.stderr
     (lifted,) = answer.json["lifts"]
     assert lifted["epoch"] == json.loads(reality.on(lab, host, f"cat {STATE}"))["epoch"]["number"]
-    assert lifted["until"] > time.time()
+    assert lifted["until"] > time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime())
     seconds_until(lab, site, "writable")
 
     # Used up: the next start is read-only again, and opens when the link is back.
@@ -226,7 +226,7 @@ def test_whoever_tells_of_a_newer_epoch_is_believed(lab: Lab, site: str, kind: s
 
 @pytest.mark.full
 def test_after_a_failover_behind_a_cut_link_the_old_site_never_writes_again(lab: Lab, site: str) -> None:
-    """The link is cut, the power blips, the other site takes over: first nobody answers, then somebody forbids."""
+    """The link is cut, the power blips, the other site takes over. The name server, which both reach, may tell it before the link is back."""
     host, number = f"{site}-db", 0
     power.cut_segment(lab, "wan")
     try:
@@ -234,8 +234,7 @@ def test_after_a_failover_behind_a_cut_link_the_old_site_never_writes_again(lab:
         power.power_off(lab, host)
         commit(lab, [f"{other(site)}-{kind}" for kind in GUARDED], number + 1, other(site))
         power.power_on(lab, host)
-        phase(lab, host, "read-only")
-        never_writes(lab, site, 3)
+        never_writes(lab, site, 5)
         power.mend_segment(lab, "wan")
         phase(lab, host, "standby", 25)
         never_writes(lab, site, 3)

@@ -9,7 +9,7 @@ from typing import Any, Dict
 
 from . import fence_record, host
 from . import fence_rules as rules
-from .base import Context, Verb, VerbError, now_iso, state_for_update
+from .base import Context, Verb, VerbError, iso, now_iso, state_for_update
 from .database_cluster import Cluster
 from .database_power import fence as put_signal
 
@@ -27,8 +27,9 @@ def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         "installed": fence_record.installed(),
         "guard": "active" if alive else "inactive",
         "armed": None, "phase": said.get("phase") if alive else None, "why": said.get("why") if alive else None,
+        "permitted_until": permitted_until(state, said if alive else {}),
         "lift": lift_of(state), "answers": said.get("answers") if alive else None, "asked_at": said.get("asked_at"),
-        "grants": {name: item for name, item in (state.get("grants") or {}).items() if item.get("until", 0) > time.time()},
+        "grants": grants_of(state),
     }  # fmt: skip
     known = watched(ctx)
     if known.config.get("database_cluster"):
@@ -66,7 +67,20 @@ def await_guard(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 def lift_of(state: Dict[str, Any]) -> Any:
     """Return the lift as a reading: its person, its end, and whether it still permits anything."""
     lift = state.get("lift")
-    return dict(lift, holds=rules.lift_holds(state, time.time())) if lift else None
+    return dict(lift, until=iso(lift["until"]), holds=rules.lift_holds(state, time.time())) if lift else None
+
+
+def grants_of(state: Dict[str, Any]) -> Dict[str, Any]:
+    """Return, by host, until when somebody of the other site may still open on this host's word."""
+    given = {name: item for name, item in (state.get("grants") or {}).items() if item.get("until", 0) > time.time()}
+    return {name: dict(item, until=iso(item["until"])) for name, item in given.items()}
+
+
+def permitted_until(state: Dict[str, Any], said: Dict[str, Any]) -> Any:
+    """Return until when the database may be opened: by a lift, or by a permission that is being used; None where by neither."""
+    ends = [float(said["opening_until"])] if said.get("opening_until") else []
+    ends += [float(state["lift"]["until"])] if rules.lift_holds(state, time.time()) else []
+    return iso(max(ends)) if ends else None
 
 
 def lift(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:

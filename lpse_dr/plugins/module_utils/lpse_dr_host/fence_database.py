@@ -98,6 +98,11 @@ class DatabaseGuard:
         site, done = self._settings["site"], promoted(Cluster(self.context()).data, state)
         return rules.standing(state, site, done), rules.held(state, site, done)
 
+    def opening_until(self) -> Optional[float]:
+        """Return until when (unix time) a permitted opening may still come, None where none is under way."""
+        opening = self._opening
+        return None if opening is None else time.time() + opening.ends - time.monotonic()
+
     def tick(self) -> None:
         """Look, and act."""
         with self._lock:

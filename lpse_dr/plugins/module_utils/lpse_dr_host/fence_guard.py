@@ -135,7 +135,7 @@ class Guard:
         fence_record.write_status(
             {
                 "at": time.time(), "pid": os.getpid(), "role": self.me["role"], "phase": phase, "why": why,
-                "asked_at": self.asked_at or None, "lift": state.get("lift"), "grants": state.get("grants") or {},
+                "opening_until": self.database.opening_until() if self.database else None, "asked_at": self.asked_at or None, "lift": state.get("lift"), "grants": state.get("grants") or {},
                 "answers": {host: in_words(said) for host, said in sorted(self.answers.items())},
             }
         )  # fmt: skip
