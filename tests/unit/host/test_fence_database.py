@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lpse_dr.plugins.module_utils.lpse_dr_host import base, fence_record
+from lpse_dr.plugins.module_utils.lpse_dr_host import base, database_power, fence_record
 from lpse_dr.plugins.module_utils.lpse_dr_host import fence_rules as rules
 from lpse_dr.plugins.module_utils.lpse_dr_host.fence_database import DatabaseGuard
 from lpse_dr.plugins.module_utils.lpse_dr_host.fence_opening import control_state
@@ -152,14 +152,43 @@ def test_a_lift_is_used_by_an_opening_and_not_by_a_start_that_failed(watched: Wa
 
 
 def test_a_run_that_claims_the_host_meanwhile_is_not_overtaken(watched: Watched) -> None:
-    """The permission came before the claim; the signal must still be there when the run looks."""
+    """The permission came before the claim; the signal must still be there when the run looks, and the server come back after it."""
     watched.says = SILENCE
     watched.kill()
     watched.until("read-only")
     operation = {"number": 9, "run": "r9", "open": True, "expires": time.time() + 60}
+    stop = database_power.stop
+    claimed: list[bool] = []
+
+    def claimed_while_stopping(ctx: Any, args: dict[str, Any]) -> dict[str, Any]:
+        if not claimed:
+            claimed.append(True)
+            write_state(operation=operation)
+        return stop(ctx, args)
+
+    watched.site.patch.setattr(database_power, "stop", claimed_while_stopping)
+    watched.says = PERMIT
+    ends = time.monotonic() + 10
+    while time.monotonic() < ends and not claimed:
+        watched.guard.tick()
+        time.sleep(0.1)
+    assert claimed
+    watched.site.patch.setattr(database_power, "stop", stop)
+    for _ in range(3):
+        watched.guard.tick()
+    assert watched.signal
+    assert watched.site.reading()["running"] is False
+    write_state(operation={**operation, "open": False})
+    watched.until("open")
+
+
+def test_a_permission_that_comes_after_a_claim_stops_nothing(watched: Watched) -> None:
+    watched.says = SILENCE
+    watched.kill()
+    watched.until("read-only")
 
     def claimed_while_asking() -> rules.Verdict:
-        write_state(operation=operation)
+        write_state(operation={"number": 9, "run": "r9", "open": True, "expires": time.time() + 60})
         return PERMIT
 
     watched.guard._permission = claimed_while_asking
@@ -167,8 +196,7 @@ def test_a_run_that_claims_the_host_meanwhile_is_not_overtaken(watched: Watched)
     while time.monotonic() < ends and not base.read_state()["operation"]:
         watched.guard.tick()
         time.sleep(0.1)
-    assert watched.signal
-    assert watched.site.reading()["writable"] is False
+    assert (watched.signal, watched.site.reading()["in_recovery"]) == (True, True)
     watched.guard._permission = watched._permission
 
 

@@ -148,6 +148,13 @@ def test_what_a_guard_does(_name: str, known: dict[str, Any], facts: Facts, ran:
     assert rules.next_act("pdc", known, facts, NOW, ran) == act
 
 
+def test_what_the_guard_itself_stopped_it_starts_again_but_not_under_a_run() -> None:
+    down = DOWN._replace(control="shut down in recovery")
+    assert rules.next_act("pdc", state(), down, NOW, True, True) == "start"
+    assert rules.next_act("pdc", state(operation=ALIVE), down, NOW, True, True) == "none"
+    assert rules.next_act("pdc", state(epoch=DRC3), down, NOW, True, True) == "none"
+
+
 @pytest.mark.parametrize(
     ("known", "promoted", "opens"),
     [

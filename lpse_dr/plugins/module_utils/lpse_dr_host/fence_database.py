@@ -38,6 +38,7 @@ class DatabaseGuard:
         self._opening: Optional[Opening] = None
         self._tries = 0
         self._crashes = 0
+        self._mine = False
         self._next_try = 0.0
         self.ran = os.path.exists(fence_record.RUN_FOLDER + "/ran")
         self.phase = "looking"
@@ -111,7 +112,8 @@ class DatabaseGuard:
             if self._opening is not None:
                 self._watch(self._opening, state)
                 return
-            act = rules.next_act(self._settings["site"], state, self.facts, time.time(), self.ran)
+            self._mine = self._mine and not self.facts.running
+            act = rules.next_act(self._settings["site"], state, self.facts, time.time(), self.ran, self._mine)
             self._acts[act](state)
 
     def _act_none(self, state: Dict[str, Any]) -> None:
@@ -164,7 +166,7 @@ class DatabaseGuard:
             return
         wait = BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS) - 1)] * 4
         self._crashes, self._next_try = self._crashes + 1, time.monotonic() + wait
-        self._say("the server died (%s); starting it" % self.facts.control)
+        self._say("the server %s (%s); starting it" % ("was stopped" if self._mine else "died", self.facts.control))
         self.start()
 
     def start(self) -> None:
@@ -181,6 +183,7 @@ class DatabaseGuard:
         if not self._permitted(state):
             return
         try:
+            self._mine = True
             database_power.stop(self.context(20.0), {})
             if self._unfence():
                 self.start()
@@ -191,6 +194,8 @@ class DatabaseGuard:
         """Ask for permission; begin an opening where it is given, else note why not and when to ask again."""
         asked = time.monotonic()
         verdict = self._permission()
+        if rules.busy(read_state(), time.time()):
+            verdict = rules.Verdict(rules.WAIT, "a run is at work here")
         if verdict.verdict == rules.PERMIT:
             seconds = float(self._settings["grant_seconds"])
             self._opening = Opening(self.standing(state)[0], verdict.why, asked + seconds)

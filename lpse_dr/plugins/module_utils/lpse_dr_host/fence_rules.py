@@ -146,8 +146,10 @@ def lift_holds(state: State, now: float) -> bool:
     )
 
 
-def next_act(site: str, state: State, facts: Facts, now: float, ran: bool) -> str:
+def next_act(site: str, state: State, facts: Facts, now: float, ran: bool, mine: bool = False) -> str:
     """Return what the guard of a database does now. ``ran``: the server was seen to run since the host was started.
+
+    ``mine``: the guard has stopped it in order to start it again.
 
     | server                         | epoch                     | act                                              |
     |--------------------------------|---------------------------|--------------------------------------------------|
@@ -157,7 +159,7 @@ def next_act(site: str, state: State, facts: Facts, now: float, ran: bool) -> st
     | in recovery, signal there      | own, no run at work       | open, if somebody permits                        |
     | in recovery                    | any other                 | none: a standby, or a promotion under way        |
     | down, signal missing           | any, no run at work       | fence                                            |
-    | died                           | own, no run at work       | start: it comes up read-only, then asks          |
+    | died, or stopped by the guard  | own, no run at work       | start: asks before it, else it comes up read-only |
     | down, any other                |                           | none: somebody stopped it                        |
     """
     owner = epoch_of(state)[1]
@@ -173,7 +175,8 @@ def next_act(site: str, state: State, facts: Facts, now: float, ran: bool) -> st
         return "none"
     if not facts.signal:
         return "fence"
-    return "start" if ran and may_want(site, state, now, facts.promoted) and facts.control not in CLEAN else "none"
+    gone = mine or (ran and facts.control not in CLEAN)
+    return "start" if gone and may_want(site, state, now, facts.promoted) else "none"
 
 
 def may_want(site: str, state: State, now: float, promoted: bool) -> bool:
