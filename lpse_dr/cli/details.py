@@ -20,6 +20,7 @@ _PLURAL = {
     "application": "applications",
     "files": "files",
     "traffic": "gateways",
+    "fence": "guards",
     "dns": "names",
 }
 

@@ -58,6 +58,7 @@ def _encrypted(material: Material) -> dict[str, str]:
     secrets = {
         "vault_traffic_dns_key_secret": material.passwords["tsig"],
         "vault_database_replicator_password": material.passwords["replicator"],
+        "vault_fence_key": material.passwords["fence"],
         "vault_application_database_password": material.passwords["epns"],
     }
     return {name: vault.encrypt(secret).decode() for name, secret in secrets.items()}

@@ -37,6 +37,7 @@ _SPECIAL: dict[str, tuple[int, int, int]] = {
     "home/lpse-dr-files/.ssh/authorized_keys": (_FILES, _FILES, 0o600),
     "etc/lpse-dr/files_key": (0, 0, 0o600),
     "etc/lpse-dr/tsig.key": (0, 0, 0o600),
+    "etc/lpse-dr/fence.key": (0, 0, 0o600),
     "etc/lpse-dr/tsig.conf": (0, 0, 0o600),
     "etc/lpse-dr/server.key": (0, 0, 0o600),
     "etc/lpse-dr/replicator.pgpass": (0, 0, 0o600),
@@ -56,20 +57,21 @@ class Kind:
     owners: tuple[tuple[str, str], ...] = ()
 
 
+_GUARD = {"lpse-dr-fence.service": "multi-user"}
 _KINDS: dict[str, Kind] = {
-    "gateway": Kind({"nftables.service": "sysinit", "haproxy.service": "multi-user"}, ("haproxy.service",)),
-    "application": Kind({"spse.service": "multi-user", "lpse-dr-files.timer": "timers"}, ("spse.service",)),
+    "gateway": Kind({"nftables.service": "sysinit", "haproxy.service": "multi-user", **_GUARD}, ("haproxy.service",)),
+    "application": Kind({"spse.service": "multi-user", "lpse-dr-files.timer": "timers", **_GUARD}, ("spse.service",)),
     "database": Kind(
-        {"postgresql.service": "multi-user"},
+        {"postgresql.service": "multi-user", **_GUARD},
         owners=(("/etc/lpse-dr/server.key", "postgres:"), ("/etc/lpse-dr/replicator.pgpass", "postgres:")),
     ),
     "nameserver": Kind(
-        {"knot.service": "multi-user"},
+        {"knot.service": "multi-user", **_GUARD},
         ("knot.service",),
         (("/etc/knot/knot.conf", "knot:"), (f"/var/lib/knot/{ZONE}.zone", "knot:")),
     ),
     "vault": Kind(),
-    "jump": Kind(),
+    "jump": Kind(_GUARD),
     "client": Kind(),
     "workstation": Kind(),
 }
@@ -96,7 +98,7 @@ def overlay(lab: Lab, host: LabHost, material: Material, now: float, wheel: tupl
     for folder in ("common", host.groups[0]):
         for path, text in _render(_HERE / "overlay" / folder, values):
             archive.add(path, text.encode())
-    for path, content in role_files.files(lab, host):
+    for path, content in role_files.files(lab, host, material.passwords["fence"]):
         archive.add(path, content)
     if kind.owners or (_HERE / "overlay" / host.groups[0] / "usr/local/lib/lpse-lab/firstboot.d").is_dir():
         archive.link(f"etc/systemd/system/multi-user.target.wants/{_FIRSTBOOT}", f"{_OWN}/{_FIRSTBOOT}")
@@ -147,7 +149,17 @@ def _values(lab: Lab, host: LabHost, material: Material, now: float) -> dict[str
     via = gateways[host.site].addresses[host.via] if host.via else None
     resolves = host.groups[0] in ("client", "application", "gateway", "workstation", "jump")
     staff = [h.address("office") or h.address("dmz") for h in lab.hosts.values() if _is_staff(h)]
-    state = {"operation": None, "epoch": {"number": 1, "site": FIRST_SITE, "at": now}}
+    state: dict[str, Any] = {"operation": None, "epoch": {"number": 1, "site": FIRST_SITE, "at": now}}
+    if host.site == FIRST_SITE and "database" in host.groups:
+        # Nobody of the other site is there yet when the first database starts.
+        state["lift"] = {
+            "by": "lab",
+            "reason": "first start",
+            "epoch": 1,
+            "at": now,
+            "until": now + 600,
+            "used": None,
+        }
     return {
         "lab": lab,
         "variant": lab.variant,
@@ -168,6 +180,9 @@ def _values(lab: Lab, host: LabHost, material: Material, now: float) -> dict[str
         "ns": ns.address("public"),
         "vault": lab.in_group("vault")[0].address("data"),
         "staff": staff,
+        "jumps": [host.address("office") or host.address("dmz") for host in lab.in_group("jump")],
+        "links": [gateways[site].address("wan") for site in sites],
+        "fence_port": role_files.FENCE_PORT,
         "public_gateways": [gateways[site].address("public") for site in sites],
         "own_db": databases[host.site].address("data") if host.site else None,
         "other_db": databases[other].address("data") if host.site and other else None,

@@ -14,11 +14,19 @@ from .model import Lab, LabHost
 
 # A pull every few seconds: the lab wants to see the stream move. The inventory says the same to the roles.
 _FILES_INTERVAL_SECONDS = 5
+_PACKAGE = Path(__file__).resolve().parent.parent / "plugins" / "module_utils" / "lpse_dr_host"
+_UNITS = "etc/systemd/system"
+FENCE_PORT = 7323
+# Where a guard is asked, by the group of its host: the same as in the inventory.
+_FENCE_SEGMENTS = {"database": ("data",), "gateway": ("wan",), "nameserver": ("public",), "jump": ("office", "dmz")}
+_FENCE_ROLES = ("database", "application", "gateway", "nameserver", "jump")
 
 
-def files(lab: Lab, host: LabHost) -> Iterator[tuple[str, bytes]]:
+def files(lab: Lab, host: LabHost, fence_key: str) -> Iterator[tuple[str, bytes]]:
     """Yield (path on the host, content) of everything that roles install on this kind of host."""
     roles = content_root() / "roles"
+    if host.groups[0] in _FENCE_ROLES:
+        yield from _fence(lab, host, roles / "fence", fence_key)
     if "gateway" in host.groups:
         yield from _front_door(lab, roles / "traffic")
     if "application" in host.groups:
@@ -50,9 +58,62 @@ def _file_stream(lab: Lab, host: LabHost, role: Path) -> Iterator[tuple[str, byt
     yield f"{units}/lpse-dr-files.timer", _render(role / "templates" / "lpse-dr-files.timer.j2", config)
     yield f"{units}/lpse-dr-files.service", (role / "files" / "lpse-dr-files.service").read_bytes()
     yield "usr/lib/lpse-dr/lpse-dr-files", (role / "files" / "lpse-dr-files").read_bytes()
-    package = Path(__file__).resolve().parent.parent / "plugins" / "module_utils" / "lpse_dr_host"
-    for path in sorted(package.glob("*.py")):
-        yield f"usr/lib/lpse-dr/lpse_dr_host/{path.name}", path.read_bytes()
+    yield from _verbs("usr/lib/lpse-dr")
+
+
+def _verbs(folder: str) -> Iterator[tuple[str, bytes]]:
+    for path in sorted(_PACKAGE.glob("*.py")):
+        yield f"{folder}/lpse_dr_host/{path.name}", path.read_bytes()
+
+
+def _fence(lab: Lab, host: LabHost, role: Path, key: str) -> Iterator[tuple[str, bytes]]:
+    kind = host.groups[0]
+    defaults = _defaults(role)
+    asks = kind in ("database", "application")
+    settings = {
+        **{
+            name: defaults[f"fence_{name}"] for name in ("port", "listen", "key_file", "grant_seconds", "ask_seconds")
+        },
+        **{name: defaults[f"fence_{name}"] for name in ("sole_survivor_minutes", "lease_seconds")},
+        "host": host.name,
+        "site": host.site or "",
+        "role": kind,
+        "learns": kind in ("nameserver", "jump"),
+        "witnesses": list(_witnesses(lab, host)) if asks else [],
+        "config": _watched(lab, host, role.parent) if asks else {},
+    }
+    unit = lab.variant.database_unit if kind == "database" else ""
+    yield "etc/lpse-dr/fence.json", (json.dumps(settings, indent=1) + "\n").encode()
+    yield "etc/lpse-dr/fence.key", f"{key}\n".encode()
+    service = _render(role / "templates" / "lpse-dr-fence.service.j2", {"fence_before": unit})
+    yield f"{_UNITS}/lpse-dr-fence.service", service
+    yield "usr/lib/lpse-dr-fence/lpse-dr-fence", (role / "files" / "lpse-dr-fence").read_bytes()
+    yield from _verbs("usr/lib/lpse-dr-fence")
+    if unit:
+        drop_in = (role / "files" / "lpse-dr-fence.conf").read_bytes()
+        yield f"{_UNITS}/{unit.removesuffix('.service')}.service.d/lpse-dr-fence.conf", drop_in
+        # A cluster that is being made is not fenced.
+        yield f"{_UNITS}/lpse-dr-fence.service.d/lab.conf", b"[Unit]\nAfter=lpse-lab-firstboot.service\n"
+
+
+def _witnesses(lab: Lab, own: LabHost) -> Iterator[dict[str, Any]]:
+    for kind, segments in _FENCE_SEGMENTS.items():
+        for host in lab.in_group(kind):
+            address = next((host.address(segment) for segment in segments if host.address(segment)), None)
+            if host.name != own.name:
+                site = host.site or ""
+                yield {"host": host.name, "site": site, "role": kind, "address": address, "port": FENCE_PORT}
+
+
+def _watched(lab: Lab, host: LabHost, roles: Path) -> dict[str, Any]:
+    """Return what the guard gets to know of the service here, as that service's own role would tell it."""
+    kind = host.groups[0]
+    if kind == "application":
+        health = f"http://{host.address('dmz')}:9009/health"
+        return {**_defaults(roles / kind), "application_health_url": health}
+    variant = lab.variant
+    own = {"port": variant.port, "cluster": variant.database, "data_directory": variant.data_directory}
+    return {**_defaults(roles / kind), **{f"database_{name}": value for name, value in own.items()}}
 
 
 def _defaults(role: Path) -> dict[str, Any]:

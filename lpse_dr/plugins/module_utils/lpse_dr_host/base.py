@@ -232,5 +232,9 @@ def assert_not_halted(ctx: Context) -> None:
 
 def now_iso() -> str:
     """Return the time in UTC as ISO 8601 with milliseconds."""
-    at = time.time()
+    return iso(time.time())
+
+
+def iso(at: float) -> str:
+    """Return a unix time as ISO 8601 in UTC with milliseconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + ".%03dZ" % int(at % 1 * 1000)

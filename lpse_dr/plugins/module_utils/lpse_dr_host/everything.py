@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import agent, application, database, failover, files, host, replication, search, service, traffic, vlan
+from . import agent, application, database, failover, fence, files, host, replication, search, service, traffic, vlan
 from .registry import READING
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "application",
     "database",
     "failover",
+    "fence",
     "files",
     "host",
     "replication",
