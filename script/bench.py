@@ -50,6 +50,12 @@ def other(site: str) -> str:
     return SITES[1 - SITES.index(site)]
 
 
+def fresh(say: Callable[[str], None]) -> Lab:
+    """Return a new lab: what is measured in it does not depend on the documents that others have left."""
+    manage.down(NAME, say)
+    return manage.up(NAME, say)
+
+
 def active(lab: Lab) -> str:
     """Return the one writable site. LpseDrError where there is not exactly one."""
     found = [site for site, state in site_states(lab).items() if state == "writable"]
@@ -78,29 +84,21 @@ def under_load(lab: Lab, rounds: int, clients: int, say: Callable[[str], None]) 
     return trials
 
 
-def plain_playbook(lab: Lab, rounds: int) -> list[float]:
-    """Return the seconds of switch-overs by plain ansible-playbook, idle."""
-    seconds = []
+def beside_playbook(lab: Lab, rounds: int) -> tuple[list[float], list[float]]:
+    """Return the seconds of switch-overs by plain ansible-playbook and by the command, taking turns, idle."""
+    program = str(Path(sys.executable).parent / "ansible-playbook")
+    playbook = str(content_root() / "playbooks" / "switchover.yml")
+    plain, wrapped = [], []
     for _ in range(rounds):
         source = active(lab)
-        program = str(Path(sys.executable).parent / "ansible-playbook")
-        playbook = str(content_root() / "playbooks" / "switchover.yml")
         variables = ["-e", f"from_site={source}", "-e", f"to_site={other(source)}"]
-        seconds.append(timed([program, "-i", str(lab.inventory), playbook, *variables]))
+        plain.append(timed([program, "-i", str(lab.inventory), playbook, *variables]))
         time.sleep(6)
-    return seconds
-
-
-def wrapped(lab: Lab, rounds: int) -> list[float]:
-    """Return the seconds of switch-overs by the command, idle."""
-    seconds = []
-    for _ in range(rounds):
         source = active(lab)
-        seconds.append(
-            timed(command(lab, "switchover", "--from", source, "--to", other(source), "--yes", "--reason", "bench"))
-        )
+        words = ["switchover", "--from", source, "--to", other(source), "--yes", "--reason", "bench"]
+        wrapped.append(timed(command(lab, *words)))
         time.sleep(6)
-    return seconds
+    return plain, wrapped
 
 
 def floor(lab: Lab) -> float | None:
@@ -135,7 +133,6 @@ def floor(lab: Lab) -> float | None:
 
     try:
         with LoadSession(lab, seconds=60, clients=1) as load:
-            load.stop()  # only the probes are wanted
             on(
                 target,
                 f"{SQL} \"ALTER SYSTEM SET wal_retrieve_retry_interval = '100ms'\"; {SQL} 'SELECT pg_reload_conf()'",
@@ -151,8 +148,12 @@ def floor(lab: Lab) -> float | None:
                 )
             on(target, f"{binaries}/pg_ctl promote -s -D {DATA}")
             time.sleep(1)
+            load.stop()
             result = load.collect()
-        return audit(lab, result.folder).database_outage_seconds
+        judged = audit(lab, result.folder)  # its requests fail from the stop on; only the probes are wanted
+        if judged.outage_from != source or judged.outage_to != target:
+            raise LpseDrError("The floor was not seen by the probes.", detail="; ".join(judged.problems))
+        return judged.database_outage_seconds
     finally:
         for shell in shells.values():
             shell.kill()
@@ -214,9 +215,8 @@ def main() -> int:
         "rounds": options.rounds,
     }
     try:
-        manage.down(NAME, say)
-        lab = manage.up(NAME, say)
         for label, clients in (("idle", 1), ("load", 8)):
+            lab = fresh(say)
             say(f"{options.rounds} switch-overs, {clients} clients")
             trials = under_load(lab, options.rounds, clients, say)
             figures[f"database_outage_seconds_{label}"] = median(
@@ -233,7 +233,8 @@ def main() -> int:
                 trial.audit.both_writable_milliseconds or 0.0 for trial in trials
             )
         say("the command beside plain ansible-playbook, nobody submitting")
-        plain, command_ = plain_playbook(lab, options.rounds), wrapped(lab, options.rounds)
+        lab = fresh(say)
+        plain, command_ = beside_playbook(lab, options.rounds)
         figures["ansible_playbook_seconds"], figures["command_seconds"] = median(plain), median(command_)
         figures["command_over_ansible_playbook"] = round(median(command_) / median(plain), 3)
         say("what an operator waits for")
@@ -243,9 +244,7 @@ def main() -> int:
         floors = []
         for number in range(3):
             say(f"the hand-made floor, on a fresh lab, {number + 1}/3")
-            manage.down(NAME, say)
-            lab = manage.up(NAME, say)
-            floors.append(floor(lab) or 0.0)
+            floors.append(floor(fresh(say)) or 0.0)
         figures["floor_database_outage_seconds"] = median(floors)
         return 1 if figures["rounds_not_clean_idle"] or figures["rounds_not_clean_load"] else 0
     except LpseDrError as error:

@@ -68,6 +68,8 @@ class AuditResult:
     samples: int
     samples_by_site: dict[str, int]
     database_outage_seconds: float | None
+    outage_from: str | None
+    outage_to: str | None
     longest_wait_seconds: float
     longest_gap_seconds: float
     problems: tuple[str, ...]
@@ -135,6 +137,8 @@ def audit(
         samples=report_.samples if report_ else 0,
         samples_by_site=report_.samples_by_site if report_ else {},
         database_outage_seconds=report_.database_outage_seconds if report_ else None,
+        outage_from=report_.outage_from if report_ else None,
+        outage_to=report_.outage_to if report_ else None,
         longest_wait_seconds=result.longest_wait_seconds,
         longest_gap_seconds=result.longest_gap_seconds,
         problems=tuple(problems),

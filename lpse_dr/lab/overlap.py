@@ -14,8 +14,10 @@ the moment it ended.
 
 *Bridged*: a stretch that would be blind, but is at most 500 ms long, lies between two samples that say
 the same, and PostgreSQL's own log of that site, which names every start, stop and promotion, has no
-such line in it. A busy machine makes these: nobody woke the probe. They are reported apart and are
-not blind, because the second witness saw what the probe did not.
+such line in it; or between two that say "not writable", and the log has no line in it that opens the
+site for writes (a standby that starts says one thing and then the other). A busy machine makes these:
+nobody woke the probe. They are reported apart and are not blind, because the second witness saw what
+the probe did not.
 
 *Database outage*: the longest time between two consecutive acknowledgements, whichever sites gave
 them; what is still missing at the end of the window counts too. Where the one before it and the one
@@ -71,6 +73,14 @@ class Sample:
     end: int
     outcome: str
     offset: int = 0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A line of PostgreSQL's log about its starts and stops. ``opens``: from here on it may take writes."""
+
+    at: int
+    opens: bool
 
 
 @dataclass(frozen=True)
@@ -161,7 +171,7 @@ def blind_spans(
     samples: Iterable[Sample],
     window: Span,
     holes: Iterable[Span] = (),
-    log_moments: Sequence[int] | None = None,
+    log_moments: Sequence[Moment] | None = None,
 ) -> tuple[list[Span], list[Span]]:
     """Return the blind stretches outside the holes, and those that the log bridges.
 
@@ -187,10 +197,12 @@ def blind_spans(
     return blind, seen
 
 
-def _bridges(gap: Span, before: str, after: str, log_moments: Sequence[int] | None) -> bool:
-    if log_moments is None or gap.length > BRIDGE_LIMIT or before != after or after == "error":
+def _bridges(gap: Span, before: str, after: str, log_moments: Sequence[Moment] | None) -> bool:
+    closed = before in _EVIDENCE and after in _EVIDENCE
+    if log_moments is None or gap.length > BRIDGE_LIMIT or not (closed or before == after == "ok"):
         return False
-    return not any(gap.start - TOLERANCE <= moment <= gap.end + TOLERANCE for moment in log_moments)
+    near = (moment for moment in log_moments if gap.start - TOLERANCE <= moment.at <= gap.end + TOLERANCE)
+    return not any(moment.opens or not closed for moment in near)
 
 
 @dataclass(frozen=True)
@@ -238,7 +250,7 @@ def report(
     samples: Mapping[str, Sequence[Sample]],
     window: Span,
     outages: Sequence[Outage] = (),
-    log_moments: Mapping[str, Sequence[int]] | None = None,
+    log_moments: Mapping[str, Sequence[Moment]] | None = None,
 ) -> WriteReport:
     """Judge the samples of all sites in a window.
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 
-from .overlap import MILLISECOND, SECOND, TOLERANCE, ProbeError, Sample, Span, overlap
+from .overlap import MILLISECOND, SECOND, TOLERANCE, Moment, ProbeError, Sample, Span, overlap
 
 # What is fetched from the hosts: more than is judged, because the folder of a load is also evidence.
 PATTERN = (
@@ -35,6 +35,7 @@ _KINDS = (
     ("other", "archive recovery complete"),
     ("other", "entering standby mode"),
 )
+_OPENING = ("timeline", "ready")
 _LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.\d{1,6})?) ([A-Z]{3,4}|[+-]\d\d(?::?\d\d)?) .*?LOG: +(.*)")
 _ZONES = {"UTC": 0, "GMT": 0, "WIB": 7, "WITA": 8, "WIT": 9}
 _FOREVER = 2**62
@@ -95,7 +96,7 @@ def openings(found: Sequence[Event]) -> list[Opening]:
     result: list[Opening] = []
     start: int | None = None
     for event in found:
-        if event.kind in ("timeline", "ready") and start is None:
+        if event.kind in _OPENING and start is None:
             start = event.at
         elif event.kind == "stopped" and start is not None:
             result.append(Opening(start, event.at))
@@ -108,10 +109,10 @@ def openings(found: Sequence[Event]) -> list[Opening]:
     return result
 
 
-def moments(text: str, samples: Sequence[Sample]) -> list[int]:
+def moments(text: str, samples: Sequence[Sample]) -> list[Moment]:
     """Return when the log's lines were written, on the probes' clock."""
     offset = _offset(samples)
-    return [event.at - offset for event in events(text)]
+    return [Moment(event.at - offset, event.kind in _OPENING) for event in events(text)]
 
 
 def cross_check(

@@ -9,6 +9,7 @@ import pytest
 from lpse_dr.lab.overlap import (
     MILLISECOND,
     SECOND,
+    Moment,
     Outage,
     ProbeError,
     Sample,
@@ -123,18 +124,21 @@ def test_blind(samples: list[Sample], holes: list[tuple[float, float]], expected
     [
         (without(500, 600), None, False),  # no log, no second witness
         (without(500, 600), [], True),
-        (without(500, 600), [560], False),  # the log has something to say inside
-        (without(500, 600), [640], False),  # or so near that the clocks could differ
-        (without(500, 600), [800], True),
+        (without(500, 600), [-560], False),  # the log says inside that it opens (here: below nothing)
+        (without(500, 600), [-640], False),  # or so near that the clocks could differ
+        (without(500, 600), [-800], True),
         (without(300, 900), [], False),  # too long
         ([*every_ten(0, 500, "readonly"), *every_ten(600, 1000, "ok")], [], False),  # before and after differ
+        ([*every_ten(0, 500, "refused"), *every_ten(600, 1000, "readonly")], [560], True),  # a standby that starts
+        ([*every_ten(0, 500, "refused"), *every_ten(600, 1000, "readonly")], [-560], False),  # or one that was open
+        (without(500, 600, "ok"), [560], False),
         (without(500, 600, "ok"), [], True),
     ],
 )
 def test_only_short_gaps_between_like_samples_are_bridged_by_the_log(
     samples: list[Sample], moments: list[int] | None, bridged: bool
 ) -> None:
-    at = None if moments is None else [moment * MILLISECOND for moment in moments]
+    at = None if moments is None else [Moment(abs(moment) * MILLISECOND, moment < 0) for moment in moments]
     blind, seen = blind_spans(samples, WINDOW, (), at)
     assert (bool(blind), bool(seen)) == (not bridged, bridged)
 

@@ -91,7 +91,9 @@ WINDOW = Span(100 * SECOND, 102 * SECOND)
 
 def test_a_good_switch_over_agrees() -> None:
     assert cross_check({"pdc": PDC, "drc": DRC}, PROBES, WINDOW) == (0.0, ())
-    assert moments(PDC, PROBES["pdc"])[-1] == 100 * SECOND + 950 * SECOND // 1000
+    found = moments(PDC, PROBES["pdc"])
+    assert [moment.opens for moment in found] == [False, True, False, False]
+    assert found[-1].at == 100 * SECOND + 950 * SECOND // 1000
 
 
 def test_logs_that_allow_two_writable_sites() -> None:
