@@ -215,6 +215,7 @@ REPORTS: Dict[str, Text] = {
     "fence.armed": Text("The fence is armed", "standby.signal in the data directory", "", ""),
     "fence.epoch_known": Text("The epoch is known", "an epoch that names the active site", "none", ""),
     "fence.epoch_over": Text("A lift is for the epoch that is", "", "", ""),
+    "fence.granted": Text("Nobody may still open the old site", "", "", ""),
     "fence.guard_runs": Text("The guard is at work", "a guard at work", "", ""),
     "fence.installed": Text("The host has a guard of a database", "a database host with a guard", "", ""),
     "fence.key": Text("The office has a key for its guards", "a key of 32 characters or more in the vault", "", ""),

@@ -9,7 +9,7 @@ from typing import Any, Dict
 
 from . import fence_record, host
 from . import fence_rules as rules
-from .base import Context, Verb, VerbError, iso, now_iso, state_for_update
+from .base import Context, Verb, VerbError, iso, now_iso, read_state, state_for_update
 from .database_cluster import Cluster
 from .database_power import fence as put_signal
 
@@ -76,6 +76,24 @@ def grants_of(state: Dict[str, Any]) -> Dict[str, Any]:
     return {name: dict(item, until=iso(item["until"])) for name, item in given.items()}
 
 
+def await_grants(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
+    """Wait until nobody may open a database any more on this host's word; return how long that took.
+
+    A failover asks for it once its epoch is prepared, from when on no more is granted: a permission given a moment
+    before the link was cut cannot be called back, it can only run out. VerbError ``fence.granted`` when the time is up first.
+    """
+    began = time.monotonic()
+    if not ctx.wait_for(lambda: not grants_of(read_state()), 0.2):
+        host_name, item = next(iter(grants_of(read_state()).items()), ("?", {"until": "?"}))
+        raise VerbError(
+            "fence.granted",
+            "no permission in force",
+            "%s may open until %s" % (host_name, item["until"]),
+            "lpse-dr fence status",
+        )
+    return {"changed": False, "waited_seconds": round(time.monotonic() - began, 1)}
+
+
 def permitted_until(state: Dict[str, Any], said: Dict[str, Any]) -> Any:
     """Return until when the database may be opened: by a lift, or by a permission that is being used; None where by neither."""
     ends = [float(said["opening_until"])] if said.get("opening_until") else []
@@ -120,4 +138,10 @@ def arm(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     return {"changed": put_signal(watched(ctx), {})["changed"] or changed}
 
 
-VERBS: Dict[str, Verb] = {"status": status, "await": await_guard, "lift": lift, "arm": arm}
+VERBS: Dict[str, Verb] = {
+    "status": status,
+    "await": await_guard,
+    "await_grants": await_grants,
+    "lift": lift,
+    "arm": arm,
+}

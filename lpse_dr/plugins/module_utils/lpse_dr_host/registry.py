@@ -26,7 +26,7 @@ READING = {
     "application.status", "application.await_health",
     "database.status", "database.control", "database.await_replay", "database.await_streaming",
     "failover.assert_sealed", "failover.rows", "failover.documents",
-    "fence.status", "fence.await",
+    "fence.status", "fence.await", "fence.await_grants",
     "files.status", "files.hashes", "files.changed", "files.confirm", "files.await_marker",
     "host.claim", "host.ping", "replication.prove", "search.look",
     "traffic.status", "traffic.await_drained", "traffic.resolve", "traffic.try_dns",
