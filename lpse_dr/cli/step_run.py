@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ..errors import UsageError
 from ..i18n import _
 from ..incident.authority import Claim
@@ -14,12 +16,27 @@ from ..sop import Choice, When
 from .context import Answer, Context
 from .grammar import BARE, load_noun, noun_names, verb_parser
 
+HAPPENED = "{happened_at}"
+"""In a step's words: when the event happened, as it was reported."""
 ALTERNATE = "drc"
 """The SOP's lokasi alternatif; where a service that is there already would go is for a person to say."""
 
 
-def run_step(context: Context, ledger: Ledger, record: Record, step_id: str, claim: Claim, *, to: str = "", yes: bool = False) -> Answer:  # fmt: skip
-    """Execute a step of the incident's instruction. Raises what stands against it before anything is done."""
+def run_step(
+    context: Context,
+    ledger: Ledger,
+    record: Record,
+    step_id: str,
+    claim: Claim,
+    *,
+    to: str = "",
+    given: Sequence[str] = (),
+    yes: bool = False,
+) -> Answer:
+    """Execute a step of the incident's instruction. Raises what stands against it before anything is done.
+
+    ``given`` are words for the operation's own command, instead of those that the step brings.
+    """
     status, grant = ready(ledger, record, step_id, claim)
     step = status.step.id
     if status.step.manual:
@@ -29,7 +46,14 @@ def run_step(context: Context, ledger: Ledger, record: Record, step_id: str, cla
         )
     if to and step != "service.relocate":
         raise UsageError(_("--to fits the step service.relocate only."), hint=_("Leave --to out."))
+    if given and step == "service.relocate":
+        raise UsageError(
+            _("service.relocate takes no words of its own."),
+            hint=context.command(f"lpse-dr step run {step} --to SITE"),
+        )
     choice, words = _choose(context, status, to)
+    happened = str(record.incident.report.get("happened_at") or "")
+    words = list(given) or [happened if word == HAPPENED else word for word in words]
     noun, _dot, verb_name = choice.id.partition(".")
     verb = None
     if installed(choice.id) and noun in noun_names():

@@ -14,7 +14,6 @@ import pytest
 
 from lpse_dr.lab.audit import site_states
 from lpse_dr.lab.model import Lab
-from lpse_dr.operations.start import installed
 from lpse_dr.sop import load_sop
 
 from .conftest import Answer, lpse_dr, other
@@ -73,7 +72,7 @@ def test_from_the_report_to_the_closing(
     assert set(states.values()) <= {"done", "done_by_hand", "not_needed"}
     assert all(states[step["id"]] == "done" for step in technical if step["id"] == "replication.verify")
     assert site_states(lab)["drc" if moved else "pdc"] == "writable"
-    if condition == "virus" and not installed("replication.halt"):
+    if condition == "virus":
         refused = say("tim1", "replication", "verify", "--wait", code=3)
         assert refused.json["error"]["id"] == "interlock.no_sync"
     outage = () if moved else ("--no-outage", "--lost-seconds", "0")
@@ -81,6 +80,10 @@ def test_from_the_report_to_the_closing(
     say("koordinator", "incident", "return")
     if moved:
         say("tim1", "switchover", "--from", "drc", "--to", "pdc", "--yes")
+    if condition == "virus":
+        order = ("--ordered-by", "Koordinator Contoh", "--reason", "uji", "--yes")
+        say("tim1", "vlan", "release", "--reason", "uji", "--yes")
+        say("tim1", "replication", "resume", "--at", "drc", *order)
     say("tim2", "incident", "analyse", "--text", "berjalan sesuai SOP")
     closed = say("koordinator", "incident", "close").json["incidents"][0]
     assert (closed["phase"], closed["kind"]) == ("closed", "latihan")

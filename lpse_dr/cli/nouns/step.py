@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from ...i18n import N_, _
@@ -41,6 +42,13 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument(
         "--to", default="", metavar="SITE", help=_("where the service goes; otherwise the other site")
+    )
+    parser.add_argument(
+        "--with",
+        dest="given",
+        default="",
+        metavar="WORDS",
+        help=_("words for the operation's own command: --with office"),
     )
     parser.add_argument("--yes", action="store_true", help=_("do not ask"))
 
@@ -92,7 +100,9 @@ def _run(context: Context) -> Answer:
     args = context.args
     ledger, record = _opened(context)
     need_somebody_or_yes(args.yes)
-    answer = run_step(context, ledger, record, args.step, claim_of(args), to=args.to, yes=args.yes)
+    answer = run_step(
+        context, ledger, record, args.step, claim_of(args), to=args.to, given=shlex.split(args.given), yes=args.yes
+    )
     found = [status_json(status) for status in ledger.again(record).incident.steps]
     payload = {**answer.payload, "incident": record.incident.id, "steps": found}
     return Answer(answer.verdict, answer.changed, answer.error, payload, told=answer.told)

@@ -133,7 +133,36 @@ def test_where_the_service_goes_is_read_from_the_hosts(
     assert not [event for event in _events(office) if event["kind"].startswith("run.")]
 
 
-def test_what_is_not_installed_is_done_by_hand_and_said_so(as_user: As) -> None:
+@pytest.mark.parametrize(
+    ("step", "words", "told"),
+    [
+        ("vlan.isolate", [], {"vlan_level": "total"}),
+        ("vlan.isolate", ["--with", "office"], {"vlan_level": "office"}),
+        ("replication.halt", [], {"replication_infected_since": "2026-11-20T02:00:00Z"}),
+        (
+            "replication.halt",
+            ["--with=--infected-since 2026-11-19T02:00:00Z"],
+            {"replication_infected_since": "2026-11-19T02:00:00Z"},
+        ),
+    ],
+)
+def test_a_step_brings_its_own_words_or_those_of_a_person(
+    as_user: As, office: Path, playbook: Playbook, step: str, words: list[str], told: dict[str, str]
+) -> None:
+    playbook(step.replace(".", "_"), DONE)
+    report = ("incident", "report", "virus", "--from", "TTIS", "--via", "surat", "--happened", "2026-11-20T02:00:00Z")
+    assert as_user("ani", *report, "--drill").code == 0
+    as_user("kepala", "incident", "declare")
+    as_user("kepala", "incident", "order")
+    spoken = as_user("ani", "step", "run", step, "--yes", *words)
+    assert spoken.code == 0, spoken.err
+    (run,) = (office.parent / "state" / "incidents").glob("*/runs/*/run.json")
+    variables = json.loads(run.read_text())["extra_vars"]
+    assert {key: variables[key] for key in told} == told
+
+
+def test_what_is_not_installed_is_done_by_hand_and_said_so(as_user: As, playbook: Playbook) -> None:
+    playbook("status")
     as_user("ani", "incident", "report", "virus", "--from", "TTIS", "--via", "surat", "--drill")
     as_user("kepala", "incident", "declare")
     as_user("kepala", "incident", "order")
