@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from lpse_dr.plugins.module_utils.lpse_dr_host.base import Context, VerbError
 from lpse_dr.plugins.module_utils.lpse_dr_host.database_cluster import Cluster
+from lpse_dr.plugins.module_utils.lpse_dr_host.database_reading import second_look
 from lpse_dr.plugins.module_utils.lpse_dr_host.lsn import lsn_to_int
 from lpse_dr.plugins.module_utils.lpse_dr_host.psql import SqlError
 from tests.unit.host import database_sites
@@ -74,6 +76,31 @@ def test_status_of_primary_and_standby(pair: tuple[Site, Site]) -> None:
     # Asked at a quiet moment, a standby that has everything is zero seconds behind, however old its last row is.
     assert drc.reading()["lag_seconds"] == 0
     assert drc.reading()["lag_bytes"] == 0
+
+
+def test_a_record_on_its_way_is_no_lag_and_one_that_stays_away_is(pair: tuple[Site, Site]) -> None:
+    pdc, drc = pair
+    pdc.call("prove_write")
+    time.sleep(2.5)  # the newest commit grows old
+    drc.sql("SELECT pg_wal_replay_pause()")
+    proof = pdc.call("prove_write")
+    ends = time.monotonic() + 5
+    while drc.sql(f"SELECT pg_last_wal_receive_lsn() >= '{proof['lsn']}'") != "t":
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    try:
+        # Paused it is as late as it looks; nobody waits for what does not come.
+        late = drc.reading()
+        assert (late["replay_paused"], late["lag_seconds"] > 2) == (True, True)
+        soon = threading.Timer(0.3, lambda: drc.sql("SELECT pg_wal_replay_resume()"))
+        soon.start()
+        looked = dict(late, replay_paused=False)
+        found = second_look(Cluster(Context("drc-db", "drc", drc.config)), looked)
+        assert found is not None
+        assert 0.2 < found < 1.5
+        soon.join()
+    finally:
+        drc.sql("SELECT pg_wal_replay_resume()")
 
 
 def test_a_marker_travels(pair: tuple[Site, Site]) -> None:

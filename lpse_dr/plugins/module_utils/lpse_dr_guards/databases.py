@@ -97,6 +97,13 @@ def _behind(view: View) -> List[float]:
     return found
 
 
+@guard("database.replay_not_paused", "RC", "target")
+def replay_not_paused(view: View, host: str) -> Outcome:
+    """Somebody paused it for a reason, and a promotion would replay everything."""
+    paused = view.flag(host, "database.replay_paused")
+    return passes(not paused, paused="yes" if paused else "no")
+
+
 @guard("database.lag_bytes", "R", "target")
 def lag_bytes(view: View, host: str) -> Outcome:
     """Counted at both ends: what was received and not replayed, and what was written and not replayed."""
@@ -257,13 +264,6 @@ def long_transactions(view: View, host: str) -> Outcome:
         if age > limit:
             found.append("PID %s, %s, %s, %d s" % (item.get("pid"), item.get("user"), item.get("database"), age))
     return passes(not found, limit_seconds=limit, transactions="; ".join(found) or "none")
-
-
-@guard("database.replay_not_paused", "RC", "target")
-def replay_not_paused(view: View, host: str) -> Outcome:
-    """Somebody paused it for a reason, and a promotion would replay everything."""
-    paused = view.flag(host, "database.replay_paused")
-    return passes(not paused, paused="yes" if paused else "no")
 
 
 @guard("database.no_backup", "R", "databases")

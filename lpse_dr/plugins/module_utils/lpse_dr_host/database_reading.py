@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import time
 from typing import Any, Dict, List, Optional, Tuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -17,6 +18,7 @@ from .lsn import lsn_to_int
 from .replication_path import halted_paths, paths_to
 
 STATUS_SECONDS = 2.8
+SECOND_LOOK_SECONDS = 1.0
 NUMBER_SETTINGS = (
     "max_connections",
     "max_worker_processes",
@@ -119,6 +121,7 @@ def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
             reading.update(
                 interpret(json.loads(cluster.ask(STATUS_SQL, STATUS_SECONDS)), reading["control"]), running=True
             )
+            reading["lag_seconds"] = second_look(cluster, reading)
         except VerbError as error:
             reading["error"] = error.found
         except ValueError as error:
@@ -132,6 +135,26 @@ def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     reading["paths"] = reading["paths"] or halted_paths(result["reading"]["state"])
     result["reading"]["database"] = reading
     return result
+
+
+def second_look(cluster: Cluster, reading: Dict[str, Any]) -> Optional[float]:
+    """Return the lag in seconds; one that looks long is measured: how long until what was there to come has been replayed.
+
+    After a quiet while the newest commit is old. In the moment in which the next one travels, its age looks like a lag.
+    What does not arrive within a second is as late as it looks.
+    """
+    lag: Optional[float] = reading["lag_seconds"]
+    known = [(reading["receiver"] or {}).get("latest_end_lsn"), (reading["lsn"] or {}).get("receive")]
+    there = sorted((lsn for lsn in known if lsn), key=lsn_to_int)
+    if lag is None or lag <= SECOND_LOOK_SECONDS or not there or reading["replay_paused"] is not False:
+        return lag
+    began = time.monotonic()
+    statement = "SELECT pg_last_wal_replay_lsn() >= '%s'" % there[-1]
+    while time.monotonic() - began < SECOND_LOOK_SECONDS:
+        if cluster.ask(statement, SECOND_LOOK_SECONDS) == "t":
+            return min(lag, round(time.monotonic() - began, 3))
+        time.sleep(0.1)
+    return lag
 
 
 def control(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
