@@ -22,6 +22,7 @@ from lpse_dr.content import content_root
 from lpse_dr.errors import LpseDrError
 from lpse_dr.lab import manage, power
 from lpse_dr.lab.audit import audit, site_states
+from lpse_dr.lab.bids import read_bids
 from lpse_dr.lab.crossing import Crossing
 from lpse_dr.lab.load import LoadSession
 from lpse_dr.lab.model import Lab
@@ -160,6 +161,31 @@ def floor(lab: Lab) -> float | None:
             shell.communicate()
 
 
+def failover(say: Callable[[str], None]) -> float:
+    """Return the seconds from a failover's command to the first bid that the other site accepts; the primary was killed."""
+    lab = fresh(say)
+    with LoadSession(lab, seconds=120, clients=4, patience_seconds=2) as load:
+        time.sleep(5)
+        power.power_off(lab, "pdc-db", "pdc-app", "pdc-gateway")
+        began = time.monotonic()
+        timed(command(lab, "failover", "--to", "drc", "--yes", "--assume-primary-dead", "bench", "--reason", "bench"))
+        time.sleep(1)
+        load.stop()
+        result = load.collect()
+    bids = [bid for bid in read_bids(result.folder / "load.jsonl") if bid.error is None and bid.site == "drc"]
+    if not bids:
+        raise LpseDrError("After the failover no bid was accepted.")
+    return min(bid.end for bid in bids) - began
+
+
+def halt(lab: Lab) -> float:
+    """Return the seconds of a halt of replication, proof included."""
+    seconds = timed(command(lab, "replication", "halt", "--yes", "--reason", "bench"))
+    words = ["--at", "drc", "--ordered-by", "bench", "--yes", "--reason", "bench"]
+    timed(command(lab, "replication", "resume", *words))
+    return seconds
+
+
 def readings(lab: Lab, rounds: int) -> dict[str, float]:
     """Return what an operator waits for at the prompt: help, status, status with one site dead."""
     python = [timed([sys.executable, "-c", "pass"]) for _ in range(rounds)]
@@ -199,54 +225,91 @@ def isolation(lab: Lab, rounds: int) -> dict[str, float]:
     }
 
 
+Say = Callable[[str], None]
+Figures = dict[str, float | int | str | None]
+
+
+def measure_switchover(rounds: int, say: Say) -> Figures:
+    """Return what vendors and the operator wait for in a planned switch-over, idle and under load."""
+    figures: Figures = {}
+    for label, clients in (("idle", 1), ("load", 8)):
+        lab = fresh(say)
+        say(f"{rounds} switch-overs, {clients} clients")
+        trials = under_load(lab, rounds, clients, say)
+        figures[f"database_outage_seconds_{label}"] = median(
+            [trial.audit.database_outage_seconds or 0.0 for trial in trials]
+        )
+        figures[f"longest_wait_seconds_{label}"] = max(trial.load.longest_wait_seconds for trial in trials)
+        figures[f"longest_gap_seconds_{label}"] = max(trial.load.longest_gap_seconds for trial in trials)
+        figures[f"switchover_seconds_{label}"] = median([trial.switchover_seconds for trial in trials])
+        figures[f"rounds_not_clean_{label}"] = sum(not trial.ok for trial in trials)
+        figures[f"requests_{label}"] = sum(trial.load.requests for trial in trials)
+        figures[f"failed_{label}"] = sum(trial.load.failed for trial in trials)
+        figures[f"lost_{label}"] = sum(len(trial.audit.lost) for trial in trials)
+        figures[f"both_writable_milliseconds_{label}"] = max(
+            trial.audit.both_writable_milliseconds or 0.0 for trial in trials
+        )
+    return figures
+
+
+def measure_floor(rounds: int, say: Say) -> Figures:
+    """Return the database outage of a hand-made switch, each on a fresh lab."""
+    return {"floor_database_outage_seconds": median([floor(fresh(say)) or 0.0 for _ in range(min(rounds, 3))])}
+
+
+def measure_prompt(rounds: int, say: Say) -> Figures:
+    """Return what an operator waits for at the prompt, and what the command costs over plain ansible-playbook."""
+    lab = fresh(say)
+    plain, wrapped = beside_playbook(lab, rounds)
+    return {
+        "ansible_playbook_seconds": median(plain),
+        "command_seconds": median(wrapped),
+        "command_over_ansible_playbook": round(median(wrapped) / median(plain), 3),
+        **readings(lab, rounds),
+    }
+
+
+def measure_emergency(rounds: int, say: Say) -> Figures:
+    """Return what is waited for when a virus spreads or a site is lost."""
+    lab, times = fresh(say), min(rounds, 3)
+    return {
+        **isolation(lab, times),
+        "halt_command_seconds": median([halt(lab) for _ in range(times)]),
+        "failover_command_to_first_bid_seconds": median([failover(say) for _ in range(times)]),
+    }
+
+
+PARTS = {
+    "switchover": measure_switchover,
+    "floor": measure_floor,
+    "prompt": measure_prompt,
+    "emergency": measure_emergency,
+}
+
+
 def main() -> int:
     """Measure and print. Exit 1 where a round was not clean."""
     parser = argparse.ArgumentParser(prog="script/bench")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)} (default: all)")
     parser.add_argument("--rounds", type=int, default=7, metavar="N", help="switch-overs a figure (default 7)")
     parser.add_argument("--output", choices=("text", "json"), default="text")
     options = parser.parse_args()
+    if unknown := set(options.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are: {', '.join(PARTS)}")
     began = time.monotonic()
 
     def say(text: str) -> None:
         print(f"[{time.monotonic() - began:7.1f} s] {text}", file=sys.stderr, flush=True)
 
-    figures: dict[str, float | int | str | None] = {
+    figures: Figures = {
         "machine": f"{os.cpu_count()} cores, {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // 2**30} GiB, {platform.machine()}",
         "rounds": options.rounds,
     }
     try:
-        for label, clients in (("idle", 1), ("load", 8)):
-            lab = fresh(say)
-            say(f"{options.rounds} switch-overs, {clients} clients")
-            trials = under_load(lab, options.rounds, clients, say)
-            figures[f"database_outage_seconds_{label}"] = median(
-                [trial.audit.database_outage_seconds or 0.0 for trial in trials]
-            )
-            figures[f"longest_wait_seconds_{label}"] = max(trial.load.longest_wait_seconds for trial in trials)
-            figures[f"longest_gap_seconds_{label}"] = max(trial.load.longest_gap_seconds for trial in trials)
-            figures[f"switchover_seconds_{label}"] = median([trial.switchover_seconds for trial in trials])
-            figures[f"rounds_not_clean_{label}"] = sum(not trial.ok for trial in trials)
-            figures[f"requests_{label}"] = sum(trial.load.requests for trial in trials)
-            figures[f"failed_{label}"] = sum(trial.load.failed for trial in trials)
-            figures[f"lost_{label}"] = sum(len(trial.audit.lost) for trial in trials)
-            figures[f"both_writable_milliseconds_{label}"] = max(
-                trial.audit.both_writable_milliseconds or 0.0 for trial in trials
-            )
-        say("the command beside plain ansible-playbook, nobody submitting")
-        lab = fresh(say)
-        plain, command_ = beside_playbook(lab, options.rounds)
-        figures["ansible_playbook_seconds"], figures["command_seconds"] = median(plain), median(command_)
-        figures["command_over_ansible_playbook"] = round(median(command_) / median(plain), 3)
-        say("what an operator waits for")
-        figures.update(readings(lab, options.rounds))
-        say("until segments are apart")
-        figures.update(isolation(lab, options.rounds))
-        floors = []
-        for number in range(3):
-            say(f"the hand-made floor, on a fresh lab, {number + 1}/3")
-            floors.append(floor(fresh(say)) or 0.0)
-        figures["floor_database_outage_seconds"] = median(floors)
-        return 1 if figures["rounds_not_clean_idle"] or figures["rounds_not_clean_load"] else 0
+        for name in options.parts or PARTS:
+            say(f"--- {name}")
+            figures.update(PARTS[name](options.rounds, say))
+        return 1 if figures.get("rounds_not_clean_idle") or figures.get("rounds_not_clean_load") else 0
     except LpseDrError as error:
         print(f"\nscript/bench: {error.message}\n{error.detail}\n{error.hint}".rstrip(), file=sys.stderr)
         return 1
