@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
 
 from .texts_failover import FAILOVER, FAILOVER_REPORTS, FAILOVER_WORDS
+from .texts_standby import STANDBY, STANDBY_REPORTS
 from .vlan_texts import SENTENCES as _VLAN
 
 
@@ -97,7 +98,7 @@ GUARDS: Dict[str, Text] = {
     "gateway.consistent": Text("The gateway leads to the active site", "{wanted} on {host}", "{state} to {target}", "See which site is active: lpse-dr status. Correct the gateway before the switch-over."),
     "dns.answers": Text("The name leads to the active site", "the name to lead to {site}, asked from {host}", "{found_site}", "Look at the name server and the zone: lpse-dr traffic status"),
     "dns.update": Text("The name can be changed", "the name server to accept an update from {host}", "accepted: {accepted} ({error})", "Look at the TSIG key, its name and the update rules of the zone: lpse-dr traffic status"),
-    **{identity: Text(*words) for identity, words in FAILOVER.items()},
+    **{identity: Text(*words) for identity, words in {**FAILOVER, **STANDBY}.items()},
     **{guard_id: Text(*sentences) for guard_id, sentences in _VLAN.items()},
 }  # fmt: skip
 
@@ -270,7 +271,7 @@ REPORTS: Dict[str, Text] = {
     "database.no_answer": Text("The database answers in time", "", "none in time; the session was ended", ""),
     "database.connection_lost": Text("The database stays in contact", "", "", ""),
     "database.sql_failed": Text("The database performs a statement", "", "", ""),
-    **{identity: Text(*words) for identity, words in FAILOVER_REPORTS.items()},
+    **{identity: Text(*words) for identity, words in {**FAILOVER_REPORTS, **STANDBY_REPORTS}.items()},
 }  # fmt: skip
 
 
