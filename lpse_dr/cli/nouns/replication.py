@@ -16,8 +16,10 @@ STATUS = Operation("replication.status")
 # Writes a marker that travels with the data and vanishes: the service is as it was, so nothing needs to be undone.
 VERIFY = Operation("replication.verify")
 HALT = Operation("replication.halt", changes=True, inverse="replication resume")
-# What is copied is not taken back; the old data directory stays beside.
-SEED = Operation("replication.seed", changes=True, inverse="-", interlocks=("switchover", "failover", "failback"))
+# What was copied is not taken back (the old data directory stays beside); that nothing more comes is a halt.
+SEED = Operation(
+    "replication.seed", changes=True, inverse="replication halt", interlocks=("switchover", "failover", "failback")
+)
 RESUME = Operation("replication.resume", changes=True, inverse="replication halt")
 
 

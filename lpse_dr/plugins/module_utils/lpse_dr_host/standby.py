@@ -84,9 +84,9 @@ def copy(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     job = job_of(ctx, "pg_basebackup") or job_of(ctx, "pg_verifybackup")
     if job is None:
         known = record()
-        if known.get("phase") in ("ready", "swapped") and known.get("epoch") == args["epoch"]:
-            if not args.get("fresh_slot"):
-                return {"changed": False, "left": 0}
+        made = known.get("phase") in ("ready", "swapped") and known.get("epoch") == args["epoch"]
+        if made and not args.get("fresh_slot"):
+            return {"changed": False, "left": 0}
         clear_next(cluster)
         note({"way": "seed", "phase": "copying", "epoch": args["epoch"], "run": (ctx.operation or {}).get("run")})
         job = begin(ctx, _base_backup(ctx, cluster, str(args["slot"])))

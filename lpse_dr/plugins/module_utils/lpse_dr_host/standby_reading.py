@@ -71,6 +71,8 @@ def setting(ctx: Context, cluster: Cluster, name: str) -> str:
     path = os.path.join(str(config), "postgresql.conf")
     argv = [cluster.program("postgres"), "-C", name]
     # Where the configuration lies in the data directory there is nothing without it.
+    # It asks for these before it answers, and reads neither.
+    argv += ["-c", "hba_file=/dev/null", "-c", "ident_file=/dev/null"]
     argv += ["-c", "config_file=" + path] if os.path.exists(path) else ["-D", cluster.data]
     with contextlib.suppress(VerbError):
         return base.run(cluster.as_user(argv), 3.0, env=home(cluster)).stdout.strip()
