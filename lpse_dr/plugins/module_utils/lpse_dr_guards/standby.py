@@ -133,9 +133,10 @@ def rewind_impossible(view: View, fork_at: int) -> str:
         return "neither wal_log_hints nor checksums"
     if figure(view, view.target, "rewind_ok") is not True:
         return "no access: %s" % (figure(view, view.target, "rewind_error") or "not tried")
+    # From the fork on it is the active side's log; what goes before, back to a common checkpoint, is this side's own.
     redo = _lsn(view.known(view.target, "database.control.redo_lsn"))
-    needed = min(fork_at, fork_at if redo is None else redo)
-    for host in (view.source, view.target):
+    own = min(fork_at, fork_at if redo is None else redo)
+    for host, needed in ((view.source, fork_at), (view.target, own)):
         oldest = _lsn(figure(view, host, "oldest_wal_lsn"))
         if oldest is None or oldest > needed:
             return "%s no longer has the log since %X/%X" % (host, needed >> 32, needed & 0xFFFFFFFF)

@@ -153,7 +153,14 @@ def rewind(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         return progress(job, done, total)
     if job.failed:
         note({"rewind_failed": job.last_words()})
-    finished(ctx, job, "standby.rewind_failed", "lpse-dr failback --to %s" % ctx.site)
+    again = "lpse-dr failback --to %s" % ctx.site
+    finished(ctx, job, "standby.rewind_failed", again)
+    # Older releases of pg_rewind throw away a part of this side's log that the start needs.
+    label = re.search(r"\(file ([0-9A-F]{24})\)", read_text(os.path.join(next_folder(cluster), "backup_label")))
+    if label is None or not os.path.exists(os.path.join(next_folder(cluster), "pg_wal", label[1])):
+        missing = "no backup_label" if label is None else "%s is missing" % label[1]
+        note({"rewind_failed": missing})
+        raise VerbError("standby.rewind_failed", "the log that a start needs", missing, again)
     note({"phase": "ready"})
     return {"changed": True, "left": 0}
 
