@@ -117,14 +117,19 @@ def tell(context: Context, watched: Watched) -> Answer:
             hosts = step.get("host") or ", ".join(step.get("at") or [])
             context.screen.line(f"{number:>3}. {step.get('name')}  {hosts}  {step.get('verb')}")
     items = salvaged(watched)
-    figures = dict(watched.result.get("figures") or {})
+    figures = _figures(watched)
     if figures.get("why") == "no_data" and context.words.startswith("failback"):
-        since = office_time(_moment(figures.get("unknown_since")), context.office.time_zone)
+        since = office_time(_moment(watched.loss.get("unknown_since")), context.office.time_zone)
         context.screen.line(
             "! " + _("What only this site had is unknown since {time}: its disk cannot be read.").format(time=since)
         )
     show_salvaged(context, items)
-    payload: dict[str, Any] = {"salvaged": items, "way": watched.loss.get("way"), "why": watched.loss.get("why")}
+    payload: dict[str, Any] = {
+        "salvaged": items,
+        "kept": figures.get("kept"),
+        "way": watched.loss.get("way"),
+        "why": watched.loss.get("why"),
+    }
     if plan or failing:
         payload["guards"] = watched.guards
     if plan:
@@ -140,6 +145,20 @@ def tell(context: Context, watched: Watched) -> Answer:
     if result.get("seconds") is not None:
         context.screen.line(_("It took {time}.").format(time=seconds_text(result["seconds"])))
     return answer
+
+
+def _figures(watched: Watched) -> dict[str, Any]:
+    """Return the figures of the run, with what its steps said: where a switch-over came after, the last word is its own."""
+    figures = dict(watched.result.get("figures") or {})
+    for step in watched.steps:
+        if step.get("verb") == "standby.adopt" and step.get("ok"):
+            figures["kept"] = (step.get("result") or {}).get("kept")
+    for answers in watched.told.get("salvage_documents", []):
+        for host, answer in answers.items():
+            figures |= {"salvaged_rows": answer.get("rows"), "salvaged_documents": answer.get("documents")}
+            figures["salvage_folder"] = f"{host}: {answer.get('folder')}"
+    figures.setdefault("why", watched.loss.get("why"))
+    return figures
 
 
 def _moment(value: Any) -> Any:
