@@ -109,11 +109,12 @@ def test_there_and_back_under_load(lab: Lab, active: str) -> None:
     # What was salvaged is what was lost: every receipt, both ways, with its vendor, its tender, its document.
     items: list[dict[str, Any]] = answer.json["salvaged"]
     rows = {item["id"] for item in items if item["reason"] == "only"}
-    documents = {item["id"] for item in items if item["reason"] == "document"}
+    documents = {item["id"] for item in items if item["reason"] == "document" and item["id"]}
     acknowledged = {str(bid.receipt) for bid in read_bids(result.folder / "load.jsonl") if bid.error is None}
     assert rows & acknowledged == no_row
     assert documents & acknowledged == no_file
-    assert all(item["vendor"] and item["tender"] for item in items)
+    # A document that was on disk when the power went, and its row not yet written, belongs to nobody who got a receipt.
+    assert all(item["vendor"] and item["tender"] for item in items if item["id"])
     assert rows.isdisjoint(bids_at(lab, active))
     kept = {f"./{item['path']}" for item in items if item["document"] == "kept"}
     assert kept == old_files - had_files
@@ -155,7 +156,7 @@ def test_wound_back_where_that_is_wanted(lab: Lab, active: str) -> None:
     extra = {"from_site": target, "to_site": active, "failback_prepare_only": True, "failback_way": "rewind"}
     done = play(lab, "failback", extra)
     assert done.returncode == 0, done.stdout[-3000:]
-    assert '"way": "rewind"' in done.stdout or "pg_rewind" in reality.on(lab, f"{active}-db", "ls /var/lib/lpse-dr")
+    assert "pg_rewind: Done!" in reality.on(lab, f"{active}-db", "cat /var/lib/lpse-dr/standby-pg_rewind.log")
     assert not reality.leftovers(lab, target)
 
 

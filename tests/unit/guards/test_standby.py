@@ -14,7 +14,7 @@ from lpse_dr.plugins.module_utils.lpse_dr_guards import evaluate
 from lpse_dr.plugins.module_utils.lpse_dr_guards.standby import View, way_of
 
 # pdc was killed under load, drc took over, pdc's power came back: it reads, on its old timeline, past the fork.
-RECORDED = Path(__file__).with_name("recorded") / "failback_after_power_on.json"
+RECORDED = Path(__file__).with_name("recorded_lost") / "power_on_again.json"
 Facts = dict[str, Any]
 Change = Callable[[Facts], None]
 

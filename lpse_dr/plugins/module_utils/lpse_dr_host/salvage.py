@@ -19,7 +19,7 @@ from .standby_place import (
     begin,
     clear_next,
     end_strays,
-    finished,
+    failure,
     home,
     job_of,
     mortal,
@@ -54,7 +54,9 @@ def copy(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         job = begin(ctx, Job("copy", mortal(argv), {}))
     if not job.ended(min(POLL_SECONDS, ctx.remaining())):
         return progress(job, sum(sizes(folder)), sum(sizes(os.path.realpath(cluster.data))))
-    finished(ctx, job, "salvage.copy_failed", "lpse-dr failback --to %s" % ctx.site)
+    failed = failure(ctx, job)
+    if failed:
+        raise VerbError("salvage.copy_failed", "the copy to succeed", failed, "lpse-dr failback --to %s" % ctx.site)
     for name in ("standby.signal", "recovery.signal", "postmaster.pid"):
         if os.path.exists(os.path.join(folder, name)):
             os.unlink(os.path.join(folder, name))

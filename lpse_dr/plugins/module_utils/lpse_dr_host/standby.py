@@ -19,7 +19,7 @@ from .standby_place import (
     Job,
     begin,
     clear_next,
-    finished,
+    failure,
     home,
     job_of,
     kept_folder,
@@ -101,11 +101,19 @@ def copy(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
             clear_next(cluster)
             return {"changed": True, "left": 1, "done_bytes": 0, "total_bytes": 0, "seconds_left": None}
         counted = job.counted() or (0, 0)
-        finished(ctx, job, "standby.copy_failed", SEED % ctx.site)
+        failed = failure(ctx, job)
+        if failed:
+            raise VerbError(
+                "standby.copy_failed", "pg_basebackup to succeed", failed, SEED % ctx.site, {"log": job.log}
+            )
         argv = [cluster.program("pg_verifybackup"), "-q", next_folder(cluster)]
         begin(ctx, Job("pg_verifybackup", cluster.as_user(mortal(argv)), home(cluster)))
         return {"changed": True, "left": 1, "done_bytes": counted[1], "total_bytes": counted[1], "seconds_left": None}
-    finished(ctx, job, "standby.copy_differs", SEED % ctx.site)
+    failed = failure(ctx, job)
+    if failed:
+        raise VerbError(
+            "standby.copy_differs", "pg_verifybackup to succeed", failed, SEED % ctx.site, {"log": job.log}
+        )
     note({"phase": "ready"})
     return {"changed": True, "left": 0}
 
@@ -151,10 +159,10 @@ def rewind(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     if not job.ended(min(POLL_SECONDS, ctx.remaining())):
         done, total = job.counted() or (0, 0)
         return progress(job, done, total)
-    if job.failed:
-        note({"rewind_failed": job.last_words()})
-    again = "lpse-dr failback --to %s" % ctx.site
-    finished(ctx, job, "standby.rewind_failed", again)
+    again, failed = "lpse-dr failback --to %s" % ctx.site, failure(ctx, job)
+    if failed:
+        note({"rewind_failed": failed})
+        raise VerbError("standby.rewind_failed", "pg_rewind to succeed", failed, again, {"log": job.log})
     # Older releases of pg_rewind throw away a part of this side's log that the start needs.
     label = re.search(r"\(file ([0-9A-F]{24})\)", read_text(os.path.join(next_folder(cluster), "backup_label")))
     if label is None or not os.path.exists(os.path.join(next_folder(cluster), "pg_wal", label[1])):

@@ -17,7 +17,7 @@ import time
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 from . import base
-from .base import Context, VerbError, now_iso, read_state, state_for_update
+from .base import Context, now_iso, read_state, state_for_update
 from .database_cluster import Cluster
 
 JOB = "standby.job"
@@ -173,8 +173,7 @@ def progress(job: Job, done: int, total: int) -> Dict[str, Any]:
     }  # fmt: skip
 
 
-def finished(ctx: Context, job: Job, id: str, todo: str) -> None:
-    """Forget a job that has ended; VerbError ``id`` with its own words where it ended badly."""
+def failure(ctx: Context, job: Job) -> Optional[str]:
+    """Forget a job that has ended; return its own words where it ended badly."""
     ctx.memory.pop(JOB, None)
-    if job.failed:
-        raise VerbError(id, "%s to succeed" % job.kind, job.last_words(), todo, {"log": job.log})
+    return job.last_words() if job.failed else None
