@@ -189,6 +189,9 @@ def test_seed_is_refused_towards_the_active_site_and_while_halted(lab: Lab, acti
 
 def test_seed_under_load_is_killed_and_run_again(lab: Lab, active: str) -> None:
     standby = other(active)
+    already = command(lab, "replication", "seed", "--to", standby)
+    assert (already.code, already.json["changed"]) == (0, False), already.json["error"]
+    assert command(lab, "database", "stop", "--at", standby).code == 0
     reality.on(lab, f"{standby}-db", f"mkdir -p {DATA}.next && echo half > {DATA}.next/half")
     with LoadSession(lab, seconds=120, clients=2, patience_seconds=5) as session:
         answer = command(lab, "replication", "seed", "--to", standby)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from lpse_dr.plugins.module_utils.lpse_dr_guards import evaluate
-from lpse_dr.plugins.module_utils.lpse_dr_guards.standby import View, way_of
+from lpse_dr.plugins.module_utils.lpse_dr_guards.model import View
+from lpse_dr.plugins.module_utils.lpse_dr_guards.standby import way_of
 
 # pdc was killed under load, drc took over, pdc's power came back: it reads, on its old timeline, past the fork.
 RECORDED = Path(__file__).with_name("recorded_lost") / "power_on_again.json"
@@ -103,9 +104,15 @@ def seed(facts: Facts) -> None:
     facts["purpose"] = "seed"
 
 
+def seed_of_a_standby(facts: Facts) -> None:
+    """What is asked for is there."""
+    follows(facts)
+    seed(facts)
+
+
 def half_done(facts: Facts) -> None:
     big(facts)
-    old(facts)["standby"]["record"] = {"phase": "ready", "way": "seed"}
+    old(facts)["standby"]["record"] = {"phase": "ready", "way": "seed", "salvaged": 2}
 
 
 def nothing(facts: Facts) -> None:
@@ -127,6 +134,7 @@ WAYS: list[tuple[Change, str, str, bool]] = [
     (no_data, "seed", "no_data", False),
     (follows, "none", "follows", False),
     (seed, "seed", "ordered", False),
+    (seed_of_a_standby, "none", "follows", False),
     (half_done, "seed", "begun", True),
 ]
 

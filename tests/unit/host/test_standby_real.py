@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from lpse_dr.plugins.module_utils.lpse_dr_guards.standby import View, way_of
+from lpse_dr.plugins.module_utils.lpse_dr_guards.model import View
+from lpse_dr.plugins.module_utils.lpse_dr_guards.standby import way_of
 from lpse_dr.plugins.module_utils.lpse_dr_host import base, salvage
 from lpse_dr.plugins.module_utils.lpse_dr_host.base import Context, VerbError
 from lpse_dr.plugins.module_utils.lpse_dr_host.lsn import lsn_to_int

@@ -91,7 +91,7 @@ def way_of(view: View) -> Way:
     That it was shut down cleanly proves nothing: the last it wrote may be what never arrived.
     """
     exists = figure(view, view.target, "exists") is True
-    if not seeding(view) and follows(view):
+    if follows(view):
         return Way(NONE, "follows", False, {})
     moved: Dict[str, Any] = {"seed_bytes": figure(view, view.source, "data_bytes")}
     if seeding(view):
@@ -108,7 +108,7 @@ def way_of(view: View) -> Way:
     }
     if kept.get("phase") in ("ready", "swapped") and kept.get("way") in (REWIND, SEED):
         # What is already made is put into its place, whatever would be quicker now.
-        return Way(kept["way"], "begun", True, known)
+        return Way(kept["way"], "begun", bool(kept.get("salvaged")), known)
     if fork is None:
         return Way(SEED, "no_fork", True, known)
     fork_at, end_at = parse_lsn(fork), _lsn(end)

@@ -74,7 +74,7 @@ GUARDS: Dict[str, Text] = {
     "database.archiver": Text("The log is archived", "the archiver of {host} working or off", "{archiver}", "Mend archive_command on {host}: a fast stop waits for it."),
     "database.system_identifier": Text("Both databases are of one origin", "the same system identifier", "{from_site}: {from_value}, {to_site}: {to_value}", "These are not copies of each other. lpse-dr replication seed --to {to_site}"),
     "database.timeline": Text("Both databases are on one timeline", "the same timeline", "{from_site}: {from_value}, {to_site}: {to_value}", _SEED),
-    "database.no_divergence": Text("The old database has not gone its own way", "{host} not past {fork}, where timeline {timeline} ended", "{position}", "It holds changes that {to_site} has not. Keep a copy, then lpse-dr replication seed --to {from_site}"),
+    "database.no_divergence": Text("The old database has not gone its own way", "{host} not past {fork}, where timeline {timeline} ended", "{position}", "It holds changes that {to_site} has not. They are salvaged before it is rebuilt: lpse-dr failback --to {from_site} --prepare-only"),
     "database.major": Text("Both databases have one major version", "the same major version", "{from_site}: {from_value}, {to_site}: {to_value}", "Upgrade one of them; streaming replication does not cross versions."),
     "database.major_tested": Text("This major version is tested", "PostgreSQL {tested} on {host}", "PostgreSQL {major}", "Set database_accept_untested: true in the inventory, if you accept that nobody has tried it."),
     "database.settings": Text("The standby is not set weaker", "settings of {to_site} not below those of {from_site}", "{weaker}", "Raise them at {to_site} and restart its database."),

@@ -155,7 +155,7 @@ def rows(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
             write_atomic(rows_path(epoch), json.dumps(kept, sort_keys=True) + "\n", 0o640)
             if read_rows(epoch) != kept:
                 raise VerbError("salvage.unreadable", "what was kept to read as it was written", rows_path(epoch))
-        note({"phase": "salvaged"})
+        note({"phase": "salvaged", "salvaged": epoch})
     return {"changed": True, "rows": kept["rows"], "checked": kept["checked"], "kept": rows_path(epoch)}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from typing import Any, Dict, List, Optional
 
 from . import base
@@ -32,7 +33,7 @@ from .standby_place import (
 from .standby_reading import setting
 
 SEED = "lpse-dr replication seed --to %s"
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 
 def stop(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
@@ -95,8 +96,10 @@ def copy(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         done, total = job.counted() or (0, 0)
         return progress(job, done, total)
     if job.kind == "pg_basebackup":
-        if job.failed and "is active for PID" in job.words() and not args.get("twice"):
+        since = ctx.memory.setdefault("standby.slot_since", time.monotonic())
+        if job.failed and "is active for PID" in job.words() and time.monotonic() - since < PATIENCE_SECONDS:
             # The connection of a standby that is gone is noticed there after some seconds.
+            time.sleep(1.0)
             ctx.memory.pop(JOB, None)
             clear_next(cluster)
             return {"changed": True, "left": 1, "done_bytes": 0, "total_bytes": 0, "seconds_left": None}
