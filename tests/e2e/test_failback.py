@@ -17,7 +17,7 @@ from lpse_dr.lab.model import Lab
 
 from . import reality
 from .conftest import NAME, Answer, lpse_dr, other
-from .killing import play
+from .killing import play, run_and_kill
 
 pytestmark = pytest.mark.lab
 WORD = "power cut by the test"
@@ -206,3 +206,17 @@ def test_seed_under_load_is_killed_and_run_again(lab: Lab, active: str) -> None:
     assert verified.code == 0
     states = json.loads(reality.on(lab, f"{standby}-db", "cat /var/lib/lpse-dr/state.json"))
     assert states["standby"] is None
+
+
+@pytest.mark.parametrize(("step", "moment"), [("copy", "during"), ("adopt", "during"), ("start_standby", "before")])
+def test_killed_in_the_middle_the_same_command_goes_on(lab: Lab, active: str, step: str, moment: str) -> None:
+    standby = other(active)
+    assert command(lab, "database", "stop", "--at", standby).code == 0
+    reality.on(lab, f"{standby}-db", f"mv {DATA} {DATA}.away")
+    run_and_kill(lab, {"from_site": active, "to_site": standby}, step, moment, "replication_seed")
+    assert reality.writable_sites(lab) == [active]
+    answer = command(lab, "replication", "seed", "--to", standby)
+    assert (answer.code, answer.json["verdict"]) == (0, "COMPLETED"), answer.json["error"]
+    assert not reality.leftovers(lab, active)
+    left = "ls -d /var/lib/postgresql/15/main.next 2>&1; pgrep -x pg_basebackup; true"
+    assert "No such file" in reality.on(lab, f"{standby}-db", left)
