@@ -181,6 +181,10 @@ def test_seed_is_refused_towards_the_active_site_and_while_halted(lab: Lab, acti
     assert refused.json["error"]["id"] in ("standby.active", "site.clear", "standby.not_writable")
     assert reality.snapshot(lab) == before
     assert command(lab, "replication", "halt", "--at", standby).code == 0
+    slot = "runuser -u postgres -- psql -XAtqc 'SELECT bool_or(active) FROM pg_replication_slots'"
+    deadline = time.monotonic() + 20
+    while reality.on(lab, f"{active}-db", slot).strip() != "f" and time.monotonic() < deadline:
+        time.sleep(0.5)
     before = reality.snapshot(lab)
     for words in (("replication", "seed", "--to", standby), ("failback", "--to", standby)):
         refused = command(lab, *words)
