@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lpse_dr.plugins.module_utils.lpse_dr_host import base, salvage
-from lpse_dr.plugins.module_utils.lpse_dr_host.base import Context
+from lpse_dr.plugins.module_utils.lpse_dr_host.base import Context, VerbError
+from lpse_dr.plugins.module_utils.lpse_dr_host.database_cluster import Cluster
 from lpse_dr.plugins.module_utils.lpse_dr_host.standby import auto_conf
-from lpse_dr.plugins.module_utils.lpse_dr_host.standby_reading import parse_end
+from lpse_dr.plugins.module_utils.lpse_dr_host.standby_place import without_password
+from lpse_dr.plugins.module_utils.lpse_dr_host.standby_reading import in_database, parse_end
 
 
 def row(number: int, path: str | None = None) -> dict[str, Any]:
@@ -91,3 +95,45 @@ def test_the_new_standby_follows_whom_it_followed_and_is_not_armed() -> None:
         "synchronous_standby_names = 'drc'",
     ]
     assert "synchronous_standby_names = ''" in auto_conf(copied, own, None)
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "plain", "line"),
+    [
+        ("host=h user=r passfile=/x", "host=h user=r passfile=/x", None),
+        ("host=h password=geheim user=r", "host=h user=r", "*:*:*:*:geheim"),
+        (r"password='a b\'c:\\' host=h", " host=h", r"*:*:*:*:a b'c\:\\"),
+        ("postgresql://r:ge%3Aheim@h:5433/x?sslmode=require", "postgresql://r@h:5433/x?sslmode=require", r"*:*:*:*:ge\:heim"),
+        ("postgresql://r@h/", "postgresql://r@h/", None),
+    ],
+)  # fmt: skip
+def test_no_password_comes_into_a_command_line(root: Path, conninfo: str, plain: str, line: str | None) -> None:
+    cluster = Cluster(Context("pdc-db", "pdc", {"database_system_user": pwd.getpwuid(os.geteuid()).pw_name}))
+    found, path = without_password(cluster, conninfo)
+    assert found == plain
+    if line is None:
+        assert path is None
+    else:
+        assert path is not None
+        assert Path(path).read_text() == line + "\n"
+        assert Path(path).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_full_disk_is_said_before_anything_is_copied(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(salvage, "SPARE_BYTES", 1 << 60)
+    with pytest.raises(VerbError) as error:
+        salvaged(root, [], [], [])
+    assert error.value.id == "salvage.room"
+    assert not list((root / ".lpse-dr" / "salvage").rglob("*.pdf"))
+
+
+@pytest.mark.parametrize(
+    ("conninfo", "said"),
+    [
+        ("host=h user=r", "host=h user=r dbname=postgres"),
+        ("postgresql://r@h:1/replication?sslmode=require", "postgresql://r@h:1/postgres?sslmode=require"),
+        ("postgresql://r@h", "postgresql://r@h/postgres"),
+    ],
+)
+def test_a_replication_conninfo_leads_to_a_database(conninfo: str, said: str) -> None:
+    assert in_database(conninfo) == said

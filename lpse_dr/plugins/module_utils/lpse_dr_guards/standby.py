@@ -250,6 +250,6 @@ def plan_of(view: View) -> Dict[str, Any]:
     saved = (view.known(view.source, "state.saved") or {}).get("database_arm") or {}
     return {
         "way": way.way, "why": way.why, "salvage": way.salvage, **way.data, "stage": view.stage,
-        "unknown_since": view.known(view.source, "database.received_at") or failover.get("at"),
+        "unknown_since": failover.get("received_at") or failover.get("at"),
         "armed": saved.get("settings"), "kept": figure(view, view.target, "kept") or [],
     }  # fmt: skip

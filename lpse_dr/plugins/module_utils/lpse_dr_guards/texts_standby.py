@@ -20,6 +20,7 @@ STANDBY: Dict[str, Words] = {
 STANDBY_REPORTS: Dict[str, Words] = {
     "salvage.copy_failed": ("The old data directory can be copied", "", "", ""),
     "salvage.differs": ("What was salvaged is equal", "", "", ""),
+    "salvage.room": ("There is room for what is salvaged", "", "", ""),
     "salvage.unreadable": ("The old database can be read", "", "", ""),
     "standby.copy_differs": ("The copy is what was sent", "", "", ""),
     "standby.copy_failed": ("The database can be copied", "", "", ""),

@@ -32,6 +32,7 @@ from .standby_place import (
 
 SOCKETS = "/run/lpse-dr-salvage"
 PORT = 5499
+SPARE_BYTES = 64 << 20
 SEED = "lpse-dr replication seed --to %s"
 
 
@@ -201,12 +202,10 @@ def documents(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     kept = _kept(folder)
     there = set(args["there"])
     owners = {_inside(row): row for row in [*args["known"], *args["rows"]]}
-    hashes: Dict[str, str] = {}
-    size = 0
-    for path, stat in _documents(ctx, root, ""):
-        if path not in there or path in kept:
-            hashes[path] = _keep(root, folder, path)
-            size += stat.st_size
+    wanted = {path: stat.st_size for path, stat in _documents(ctx, root, "") if path not in there or path in kept}
+    size = sum(wanted.values())
+    _room(folder, sum(bytes_ for path, bytes_ in wanted.items() if path not in kept))
+    hashes = {path: _keep(root, folder, path) for path in wanted}
     for path, value in kept.items():
         hashes.setdefault(path, value)
     _verify(folder, hashes)
@@ -232,6 +231,17 @@ def documents(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     return {
         "changed": True, "rows": len(args["rows"]), "documents": len(hashes), "bytes": size, "folder": folder, "list": text,
     }  # fmt: skip
+
+
+def _room(folder: str, needed: int) -> None:
+    """Refuse to fill the disk on which the service will lay documents again."""
+    disk = os.statvfs(folder)
+    free = disk.f_bavail * disk.f_frsize
+    if free < needed + SPARE_BYTES:
+        raise VerbError(
+            "salvage.room", "%d bytes free for copies of documents" % (needed + SPARE_BYTES), "%d bytes" % free,
+            "make room beside the documents; never delete bids",
+        )  # fmt: skip
 
 
 def _kept(folder: str) -> Dict[str, str]:

@@ -29,8 +29,9 @@ from .standby_place import (
     note,
     progress,
     record,
+    without_password,
 )
-from .standby_reading import setting
+from .standby_reading import in_database, setting
 
 SEED = "lpse-dr replication seed --to %s"
 PATIENCE_SECONDS = 60.0
@@ -89,15 +90,18 @@ def copy(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         if made and not args.get("fresh_slot"):
             return {"changed": False, "left": 0}
         clear_next(cluster)
-        note({"way": "seed", "phase": "copying", "epoch": args["epoch"], "run": (ctx.operation or {}).get("run")})
+        run = (ctx.operation or {}).get("run")
+        waited = known.get("slot_since") if known.get("run") == run else None
+        note({"way": "seed", "phase": "copying", "epoch": args["epoch"], "run": run, "slot_since": waited})
         job = begin(ctx, _base_backup(ctx, cluster, str(args["slot"])))
     ended = job.ended(min(POLL_SECONDS, ctx.remaining()))
     if not ended:
         done, total = job.counted() or (0, 0)
         return progress(job, done, total)
     if job.kind == "pg_basebackup":
-        since = ctx.memory.setdefault("standby.slot_since", time.monotonic())
-        if job.failed and "is active for PID" in job.words() and time.monotonic() - since < PATIENCE_SECONDS:
+        since = float(record().get("slot_since") or time.time())
+        if job.failed and "is active for PID" in job.words() and time.time() - since < PATIENCE_SECONDS:
+            note({"slot_since": since})
             # The connection of a standby that is gone is noticed there after some seconds.
             time.sleep(1.0)
             ctx.memory.pop(JOB, None)
@@ -122,7 +126,7 @@ def copy(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 
 
 def _base_backup(ctx: Context, cluster: Cluster, slot: str) -> Job:
-    conninfo = setting(ctx, cluster, "primary_conninfo")
+    conninfo, passes = without_password(cluster, setting(ctx, cluster, "primary_conninfo"))
     argv = [
         cluster.program("pg_basebackup"),
         "-D",
@@ -135,7 +139,7 @@ def _base_backup(ctx: Context, cluster: Cluster, slot: str) -> Job:
         "fast",
     ]
     argv += ["-S", valid_slot(slot), "-P", "--no-password"]
-    return Job("pg_basebackup", cluster.as_user(mortal(argv)), home(cluster))
+    return Job("pg_basebackup", cluster.as_user(mortal(argv)), home(cluster), passes)
 
 
 def rewind(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
@@ -157,8 +161,9 @@ def rewind(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
             )  # fmt: skip
         note({"way": "rewind", "phase": "rewinding", "rewind_failed": None})
         argv = [cluster.program("pg_rewind"), "-D", next_folder(cluster), "-P"]
-        argv += ["--source-server", setting(ctx, cluster, "primary_conninfo") + " dbname=postgres"]
-        job = begin(ctx, Job("pg_rewind", cluster.as_user(mortal(argv)), home(cluster)))
+        conninfo, passes = without_password(cluster, setting(ctx, cluster, "primary_conninfo"))
+        argv += ["--source-server", in_database(conninfo)]
+        job = begin(ctx, Job("pg_rewind", cluster.as_user(mortal(argv)), home(cluster), passes))
     if not job.ended(min(POLL_SECONDS, ctx.remaining())):
         done, total = job.counted() or (0, 0)
         return progress(job, done, total)

@@ -13,8 +13,10 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from typing import Any, Dict, Iterator, List, Optional, Tuple
+from urllib.parse import unquote
 
 from . import base
 from .base import Context, now_iso, read_state, state_for_update
@@ -96,16 +98,48 @@ def _sizes(folder: str, but: str) -> Iterator[int]:
                 yield entry.stat(follow_symlinks=False).st_size
 
 
-class Job:
-    """A child that works while it is asked about again and again. It ends with the agent, whatever ends that."""
+def without_password(cluster: Cluster, conninfo: str) -> Tuple[str, Optional[str]]:
+    """Return a conninfo that may stand in a command line, and the file that now holds its password; None where it had none.
 
-    def __init__(self, kind: str, argv: List[str], environment: Dict[str, str]) -> None:
+    Whoever gets the file removes it.
+    """
+    address = re.match(r"(postgres(?:ql)?://[^:@/]*):([^@/]*)@(.*)$", conninfo, re.S)
+    words = re.search(r"(?:^|\s)password\s*=\s*('(?:[^'\\]|\\.)*'|(?:[^\s\\']|\\.)+)", conninfo)
+    if address:
+        password, rest = unquote(address[2]), "%s@%s" % (address[1], address[3])
+    elif words:
+        password = re.sub(r"\\(.)", r"\1", words[1][1:-1] if words[1].startswith("'") else words[1])
+        rest = conninfo[: words.start()] + conninfo[words.end() :]
+    else:
+        return conninfo, None
+    os.makedirs(base.STATE_FOLDER, mode=0o755, exist_ok=True)
+    descriptor, path = tempfile.mkstemp(dir=base.STATE_FOLDER, prefix="pgpass-")
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write("*:*:*:*:%s\n" % re.sub(r"([\\:])", r"\\\1", password))
+    owner = pwd.getpwnam(cluster.user)
+    os.chown(path, owner.pw_uid, owner.pw_gid)
+    return rest, path
+
+
+def secret(path: Optional[str]) -> Dict[str, str]:
+    """Return the environment that names a file with a password."""
+    return {} if path is None else {"PGPASSFILE": path}
+
+
+class Job:
+    """A child that works while it is asked about again and again. It ends with the agent, whatever ends that.
+
+    ``passes`` is a file with a password, removed when the child has ended.
+    """
+
+    def __init__(self, kind: str, argv: List[str], environment: Dict[str, str], passes: Optional[str] = None) -> None:
         self.kind = kind
+        self._passes = passes
         self.began = time.monotonic()
         self.log = os.path.join(base.STATE_FOLDER, "standby-%s.log" % kind)
         with open(self.log, "w", encoding="utf-8") as log:
             self._process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **environment},
+                argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **environment, **secret(passes)},
                 start_new_session=True,
             )  # fmt: skip
 
@@ -113,7 +147,11 @@ class Job:
         """Wait so long at most; tell whether it has ended."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(seconds)
-        return self._process.poll() is not None
+        if self._process.poll() is None:
+            return False
+        if self._passes is not None and os.path.exists(self._passes):
+            os.unlink(self._passes)
+        return True
 
     @property
     def failed(self) -> bool:
@@ -143,7 +181,7 @@ class Job:
             os.killpg(self._process.pid, signal.SIGTERM)
         if not self.ended(3.0):
             os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
+            self.ended(10.0)
 
 
 def mortal(argv: List[str], signal_name: str = "TERM") -> List[str]:

@@ -13,7 +13,7 @@ from .base import Context, Verb, VerbError
 from .database_cluster import Cluster
 from .database_reading import conninfo_values
 from .lsn import int_to_lsn, lsn_to_int
-from .standby_place import home, next_folder, record, sizes
+from .standby_place import home, next_folder, record, secret, sizes, without_password
 
 WALDUMP_SECONDS = 60.0
 # What a role needs so that pg_rewind may read through SQL.
@@ -121,15 +121,28 @@ def parse_end(said: str) -> List[str]:
     return re.findall(r"error in WAL record at [0-9A-F]+/[0-9A-F]+:.* at ([0-9A-F]+/[0-9A-F]+)", said)[-1:]
 
 
+def in_database(conninfo: str) -> str:
+    """Return a conninfo for replication as one for the database that every server has."""
+    if "://" not in conninfo:
+        return conninfo + " dbname=postgres"
+    place, _, more = conninfo.partition("?")
+    head, _, rest = place.partition("://")
+    return "%s://%s/postgres%s" % (head, rest.partition("/")[0], "?" + more if more else "")
+
+
 def try_rewind(ctx: Context, cluster: Cluster, conninfo: str) -> Dict[str, Any]:
     """Return whether the other side would let pg_rewind read there, with its own words where not."""
     wanted = ", ".join("'pg_catalog.%s'" % right for right in RIGHTS)
     statement = "SELECT bool_and(has_function_privilege(name, 'execute')) FROM unnest(ARRAY[%s]) AS name" % wanted
-    argv = [cluster.program("psql"), "-XAtqw", "-d", conninfo + " dbname=postgres", "-c", statement]
+    plain, passes = without_password(cluster, conninfo)
+    argv = [cluster.program("psql"), "-XAtqw", "-d", in_database(plain), "-c", statement]
     try:
-        answer = base.run(cluster.as_user(argv), 5.0, env=home(cluster)).stdout.strip()
+        answer = base.run(cluster.as_user(argv), 5.0, env={**home(cluster), **secret(passes)}).stdout.strip()
     except VerbError as error:
         return {"rewind_ok": False, "rewind_error": error.found}
+    finally:
+        if passes is not None:
+            os.unlink(passes)
     return {"rewind_ok": answer == "t", "rewind_error": None if answer == "t" else "the role may not read files"}
 
 
