@@ -69,6 +69,12 @@ class Progress:
             watched.told.setdefault("vlan", []).append(dict(event))
         elif kind == "fired":
             self._line(_("Past the point of no return"))
+        elif kind == "progress" and event.get("figures"):
+            from .standby import copied_text
+
+            text = copied_text(event["figures"])
+            if text:
+                self._line("  " + text)
         elif kind == "progress" and (event.get("text") or self._context.options.verbosity):
             self._line("  " + str(event.get("text") or event.get("step") or ""))
         elif kind == "task" and self._context.options.verbosity:

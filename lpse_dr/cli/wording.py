@@ -18,6 +18,9 @@ PHASES = {
     "fence": N_("Cut the power of the old site"),
     "isolate": N_("Fence what answers of the old site"),
     "documents": N_("List the documents that are missing"),
+    "salvage": N_("Salvage what only the old site has"),
+    "copy": N_("Make the new database"),
+    "documents_copy": N_("Copy documents"),
     "reprotect": N_("Turn the replication round"),
     "prove": N_("Prove the result"),
 }

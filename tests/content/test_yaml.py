@@ -23,7 +23,7 @@ OWN = {path.stem for kind in ("modules", "action") for path in (ROOT / "lpse_dr/
     "__init__"
 }
 KEYWORDS = {
-    "always", "args", "async", "become", "block", "changed_when", "check_mode", "connection", "delay", "delegate_to", "environment",
+    "always", "args", "async", "become", "block", "changed_when", "check_mode", "connection", "delay", "delegate_facts", "delegate_to", "environment",
     "failed_when", "ignore_unreachable", "loop", "loop_control", "module_defaults", "name", "no_log", "poll", "register", "rescue", "retries", "run_once",
     "until", "vars", "when",
 }  # fmt: skip

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 HELP = N_("let the other site take over from one that is lost; what was not copied is lost")
 
-OPERATION = Operation("failover", changes=True, inverse="switchover", interlocks=("switchover", "failover"))
+OPERATION = Operation("failover", changes=True, inverse="failback", interlocks=("switchover", "failover"))
 # What a person answers is not asked for twice: these a look may say no to, and the command still asks.
 _ASKED = ("failover.proof",)
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -293,7 +293,7 @@ def _show_next(context: Context) -> None:
     )
     context.screen.line(text.format(source=source), following="  ")
     text = _(
-        "Keep its disks: what it had not sent is there alone. {target} has no standby until {source} was rebuilt from it."
+        "Keep its disks: what it had not sent is there alone. {target} has no standby until then: lpse-dr failback --to {source} --prepare-only"
     )
     context.screen.line(text.format(target=context.args.target, source=source), following="  ")
 

@@ -16,6 +16,10 @@ STATUS = Operation("replication.status")
 # Writes a marker that travels with the data and vanishes: the service is as it was, so nothing needs to be undone.
 VERIFY = Operation("replication.verify")
 HALT = Operation("replication.halt", changes=True, inverse="replication resume")
+# What was copied is not taken back (the old data directory stays beside); that nothing more comes is a halt.
+SEED = Operation(
+    "replication.seed", changes=True, inverse="replication halt", interlocks=("switchover", "failover", "failback")
+)
 RESUME = Operation("replication.resume", changes=True, inverse="replication halt")
 
 
@@ -41,6 +45,12 @@ def _halt_arguments(parser: argparse.ArgumentParser) -> None:
 def _resume_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--at", metavar="SITE", required=True, help=_("the site that was halted"))
     parser.add_argument("--ordered-by", metavar="NAME", default="", help=_("the Koordinator who ordered it"))
+
+
+def _seed_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--to", dest="target", metavar="SITE", required=True, help=_("the site that becomes a standby")
+    )
 
 
 def _status(context: Context) -> Answer:
@@ -108,6 +118,26 @@ def _resume(context: Context) -> Answer:
     return tell_resume(context, RESUME, variables)
 
 
+def _seed(context: Context) -> Answer:
+    from ..ask import need_somebody_or_yes, type_to_confirm
+    from ..go import execute
+    from ..standby import other_site, tell
+
+    args = context.args
+    if not args.plan:
+        need_somebody_or_yes(args.yes)
+    source = other_site(context, args.target)
+    context.screen.line(
+        _("Copy all of {source} to {target}; what {target} has now is kept beside.").format(
+            source=source, target=args.target
+        )
+    )
+    if not args.plan and not args.yes:
+        type_to_confirm(args.target, _("Type the target's name ({target}) to begin:").format(target=args.target))
+    variables = {"from_site": source, "to_site": args.target}
+    return tell(context, execute(context, SEED, variables, typed=f"replication seed --to {args.target}"))
+
+
 def _need_reason(context: Context) -> None:
     """Refuse early what the journal could not explain later."""
     from ...errors import UsageError
@@ -121,5 +151,6 @@ VERBS = (
     Verb("status", N_("streams, lag and slots of both sites"), _status, None, STATUS),
     Verb("verify", N_("send a row and a document, time their journey"), _verify, _verify_arguments, VERIFY),
     Verb("halt", N_("keep everything new away from the standby site"), _halt, _halt_arguments, HALT),
+    Verb("seed", N_("make a standby from nothing, by a base backup"), _seed, _seed_arguments, SEED),
     Verb("resume", N_("let it come again, by order of the Koordinator"), _resume, _resume_arguments, RESUME),
 )

@@ -120,12 +120,15 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
     ``failover`` holds what only a failover adds: ``statement``, ``accept_age_seconds``, ``powered`` (what the power fence
     said, by host) and ``searches`` (newer looks for the old site, by host).
 
+    With purpose ``failback`` or ``seed``, ``from_site`` is the active site and ``to_site`` the one that is made its standby;
+    ``way: rewind`` takes that way where it is possible, whatever moves fewer bytes.
+
     ``secrets: true`` returns nothing but ``conduct``, this time with the sudo passwords; the result is hidden.
     """
 
     _requires_connection = False
     _VALID_ARGS = frozenset(
-        ("purpose", "from_site", "to_site", "limits", "run", "fail", "read_started", "holder_alive", "lease_seconds", "readings", "secrets", "failover")
+        ("purpose", "from_site", "to_site", "limits", "run", "fail", "read_started", "holder_alive", "lease_seconds", "readings", "secrets", "failover", "way")
     )  # fmt: skip
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -154,7 +157,7 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
         }  # fmt: skip
         if found.loss is not None:
             result["loss"] = result["lpse_dr"]["loss"] = found.loss
-            result["power"] = facts["failover"]["power"]
+            result["power"] = (facts.get("failover") or {}).get("power") or {}
         result.update(self._claim(args, facts, found.operation_number))
         if refused and args.get("fail", True) is not False:
             lines = [
@@ -185,7 +188,7 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
         now = time.time()
         more = self._failover(args, task_vars, readings) if args.get("purpose") == "failover" else {}
         return {
-            **more,
+            **more, "way": args.get("way") or None,
             "purpose": args.get("purpose") or "switchover", "from": args.get("from_site") or None, "to": args.get("to_site") or None,
             "now": now, "read_seconds": now - float(args["read_started"]) if args.get("read_started") else age or None,
             "sites": {name: {**site, "database": site["database"][0] if len(site["database"]) == 1 else site["database"]} for name, site in sites.items()},

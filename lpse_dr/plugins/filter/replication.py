@@ -157,9 +157,33 @@ def lpse_dr_resume_ended(acted: dict[str, Any], site: str) -> dict[str, Any]:
     return {"verdict": "INCOMPLETE", "changed": True, "error": {**error, "todo": again}, "figures": figures}
 
 
+def lpse_dr_standby_figures(acted: dict[str, Any], guards: dict[str, Any]) -> dict[str, Any]:
+    """Return how a standby was made and what was salvaged; ``acted`` is empty where it did not come that far."""
+    plan = guards.get("loss") or {}
+    wanted = ("way", "why", "fork", "end", "rewind_bytes", "seed_bytes", "because")
+    figures = {key: plan[key] for key in wanted if plan.get(key) is not None}
+    if plan.get("why") == "no_data":
+        figures["unknown_since"] = plan.get("unknown_since")
+    answers = acted.get("answers") or {}
+    for done in (answers.get("adopt") or {}).values():
+        figures["kept"] = done.get("kept")
+    for host, done in (answers.get("salvage_documents") or {}).items():
+        figures.update(salvaged_rows=done.get("rows"), salvaged_documents=done.get("documents"))
+        figures["salvage_folder"] = "%s: %s" % (host, done.get("folder"))
+    for done in (answers.get("settle") or {}).values():
+        set_now = {key: value for key, value in done.items() if key != "changed"}
+        if set_now:
+            figures["settings"] = set_now
+    return figures
+
+
 class FilterModule:
     """Ansible finds filters by this name."""
 
     def filters(self) -> dict[str, Any]:
         """Return the filters of this file."""
-        return {"lpse_dr_halt_ended": lpse_dr_halt_ended, "lpse_dr_resume_ended": lpse_dr_resume_ended}
+        return {
+            "lpse_dr_halt_ended": lpse_dr_halt_ended,
+            "lpse_dr_resume_ended": lpse_dr_resume_ended,
+            "lpse_dr_standby_figures": lpse_dr_standby_figures,
+        }

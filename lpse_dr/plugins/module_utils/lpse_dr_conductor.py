@@ -340,6 +340,9 @@ class Conductor:
                     failure.error.setdefault("undo", self._undo(begun))
                 return failure
             self.results[step["name"]] = answers
+            if step.get("shows"):
+                # How far something is that takes long, for whoever watches.
+                self._announce({"kind": "progress", "step": step["name"], "figures": answers})
             if step.get("tell"):
                 # In full, past Ansible: what it carries as a result is cut off somewhere beyond some hundred kilobytes.
                 self._announce({"kind": "told", "step": step["name"], "answers": answers})
@@ -347,6 +350,10 @@ class Conductor:
             if again and rounds.get(step["name"], 0) < again["at_most"] and _above(answers, again["above"]):
                 rounds[step["name"]] = rounds.get(step["name"], 0) + 1
                 place = names.index(again["from"])
+                if again.get("quiet"):
+                    # Asked about for hours: only the last answer is kept.
+                    repeated = names[place : names.index(step["name"]) + 1]
+                    self.log = [entry for entry in self.log if entry["name"] not in repeated]
         return None
 
     def play_each(self, steps: List[Dict[str, Any]]) -> Dict[str, Dict[str, Any]]:

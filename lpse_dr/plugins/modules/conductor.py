@@ -25,7 +25,7 @@ options:
     type: dict
     required: true
   steps:
-    description: Items of C(name), C(at), C(verb), C(args), C(undo), C(timeout_seconds), C(fires), C(best_effort), C(tell).
+    description: Items of C(name), C(at), C(verb), C(args), C(undo), C(timeout_seconds), C(fires), C(best_effort), C(tell), C(shows), C(again).
     type: list
     elements: dict
     required: true

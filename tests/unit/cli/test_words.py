@@ -77,7 +77,7 @@ def test_bad_globals(argv: list[str]) -> None:
         ("status extra", "extra"),
         ("--output josn status", "'json'"),
         ("--output yaml status", "--help"),
-        ("failback", "--help"),
+        ("failback --too drc", "'--to'"),
         ("-o json status", "not understood: -o"),
         ("--ofice /x status", "'--office'"),
         ("help foo", "'foo'"),

@@ -191,8 +191,8 @@ def test_every_text_has_its_guard_and_every_guard_is_asked_somewhere() -> None:
     asked = {guard.guard_id for scene in SCENES.values() for guard in evaluate(scene()).guards}
     split = pair.put(healthy(), "drc-db", "database.running", None)
     asked |= {guard.guard_id for guard in evaluate(split).guards}
-    # Those of the other operations are asked elsewhere: test_failover.py, test_vlan.py.
-    assert asked == {name for name in GUARDS if not name.startswith(("failover.", "vlan."))}
+    # Those of the other operations are asked elsewhere: test_failover.py, test_standby.py, test_vlan.py.
+    assert asked == {name for name in GUARDS if not name.startswith(("failover.", "standby.", "vlan."))}
 
 
 def test_a_database_host_without_its_configuration_is_refused() -> None:

@@ -38,6 +38,10 @@ def outcome(**values: Any) -> dict[str, Any]:
         (outcome(error=ERROR, fired=True, lost=True), None, "UNKNOWN"),
         (outcome(error=ERROR, fired=True, lost=True), "finish", "INCOMPLETE"),
         (outcome(error=ERROR, lost=True), "ready", "ROLLED_BACK"),
+        # The standby was made by the same run: that is not taken back, and "nothing was changed" would be wrong.
+        (outcome(reread=False, error=ERROR, prepared=True), None, "INCOMPLETE"),
+        (outcome(error=ERROR, prepared=True), "ready", "INCOMPLETE"),
+        (outcome(prepared=True), "done", "COMPLETED"),
     ],
 )
 def test_verdict(happened: dict[str, Any], stage: str | None, verdict: str) -> None:

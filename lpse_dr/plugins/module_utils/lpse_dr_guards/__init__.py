@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import databases, failover, hosts, services  # noqa: F401 - they register their guards
+from . import databases, failover, hosts, services, standby  # noqa: F401 - they register their guards
 from .base import REGISTRY, SCOPES, ask, names, result
 from .model import Evaluation, GuardResult, Open, Outcome, View
 from .stage import BLOCKED, DONE, FINISH, decide, left_open, mode, planned
@@ -35,6 +35,8 @@ def evaluate(facts: Dict[str, Any]) -> Evaluation:
     view.epoch_target = _finishing_epoch(view, number, owner)
     if facts.get("purpose") == "failover":
         return _failover(view, wrong)
+    if facts.get("purpose") in ("failback", "seed"):
+        return _standby(view, wrong)
     view.stage = decide(view)
     if view.stage not in (FINISH, DONE):
         view.epoch_target = number + 1
@@ -61,6 +63,17 @@ def _failover(view: View, wrong: List[GuardResult]) -> Evaluation:
     return Evaluation(
         view.stage, guards, left, view.from_site, view.to_site, number, owner, view.epoch_target,
         _next_operation(view), failover.loss_of(view),
+    )  # fmt: skip
+
+
+def _standby(view: View, wrong: List[GuardResult]) -> Evaluation:
+    """Judge the making of a standby: ``from`` is the active site, ``to`` the one that is to follow it; see ``standby``."""
+    number, owner = view.newest_epoch()
+    view.stage = standby.decide(view)
+    guards = _without_echoes(wrong + standby.guards_of(view))
+    return Evaluation(
+        view.stage, guards, [], view.from_site, view.to_site, number, owner, number, _next_operation(view),
+        standby.plan_of(view),
     )  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
 
 from .texts_failover import FAILOVER, FAILOVER_REPORTS, FAILOVER_WORDS
+from .texts_standby import STANDBY, STANDBY_REPORTS
 from .vlan_texts import SENTENCES as _VLAN
 
 
@@ -73,7 +74,7 @@ GUARDS: Dict[str, Text] = {
     "database.archiver": Text("The log is archived", "the archiver of {host} working or off", "{archiver}", "Mend archive_command on {host}: a fast stop waits for it."),
     "database.system_identifier": Text("Both databases are of one origin", "the same system identifier", "{from_site}: {from_value}, {to_site}: {to_value}", "These are not copies of each other. lpse-dr replication seed --to {to_site}"),
     "database.timeline": Text("Both databases are on one timeline", "the same timeline", "{from_site}: {from_value}, {to_site}: {to_value}", _SEED),
-    "database.no_divergence": Text("The old database has not gone its own way", "{host} not past {fork}, where timeline {timeline} ended", "{position}", "It holds changes that {to_site} has not. Keep a copy, then lpse-dr replication seed --to {from_site}"),
+    "database.no_divergence": Text("The old database has not gone its own way", "{host} not past {fork}, where timeline {timeline} ended", "{position}", "It holds changes that {to_site} has not. They are salvaged before it is rebuilt: lpse-dr failback --to {from_site} --prepare-only"),
     "database.major": Text("Both databases have one major version", "the same major version", "{from_site}: {from_value}, {to_site}: {to_value}", "Upgrade one of them; streaming replication does not cross versions."),
     "database.major_tested": Text("This major version is tested", "PostgreSQL {tested} on {host}", "PostgreSQL {major}", "Set database_accept_untested: true in the inventory, if you accept that nobody has tried it."),
     "database.settings": Text("The standby is not set weaker", "settings of {to_site} not below those of {from_site}", "{weaker}", "Raise them at {to_site} and restart its database."),
@@ -97,7 +98,7 @@ GUARDS: Dict[str, Text] = {
     "gateway.consistent": Text("The gateway leads to the active site", "{wanted} on {host}", "{state} to {target}", "See which site is active: lpse-dr status. Correct the gateway before the switch-over."),
     "dns.answers": Text("The name leads to the active site", "the name to lead to {site}, asked from {host}", "{found_site}", "Look at the name server and the zone: lpse-dr traffic status"),
     "dns.update": Text("The name can be changed", "the name server to accept an update from {host}", "accepted: {accepted} ({error})", "Look at the TSIG key, its name and the update rules of the zone: lpse-dr traffic status"),
-    **{identity: Text(*words) for identity, words in FAILOVER.items()},
+    **{identity: Text(*words) for identity, words in {**FAILOVER, **STANDBY}.items()},
     **{guard_id: Text(*sentences) for guard_id, sentences in _VLAN.items()},
 }  # fmt: skip
 
@@ -271,7 +272,7 @@ REPORTS: Dict[str, Text] = {
     "database.no_answer": Text("The database answers in time", "", "none in time; the session was ended", ""),
     "database.connection_lost": Text("The database stays in contact", "", "", ""),
     "database.sql_failed": Text("The database performs a statement", "", "", ""),
-    **{identity: Text(*words) for identity, words in FAILOVER_REPORTS.items()},
+    **{identity: Text(*words) for identity, words in {**FAILOVER_REPORTS, **STANDBY_REPORTS}.items()},
 }  # fmt: skip
 
 

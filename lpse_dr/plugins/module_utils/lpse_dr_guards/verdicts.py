@@ -14,8 +14,10 @@ def judge(outcome: Dict[str, Any], after: Dict[str, Any]) -> Tuple[str, bool, Er
     run that failed before the point of no return is ROLLED_BACK only where the old state was read again.
     """
     error: Error = outcome.get("error")
+    # Of a failback: the standby was made by the same run, whatever then becomes of the switch-over.
+    prepared = bool(outcome.get("prepared"))
     if not outcome.get("reread"):
-        return "REFUSED", False, error
+        return ("INCOMPLETE", True, error) if prepared else ("REFUSED", False, error)
     stage = after.get("stage")
     if error is None:
         if stage == "done":
@@ -28,7 +30,7 @@ def judge(outcome: Dict[str, Any], after: Dict[str, Any]) -> Tuple[str, bool, Er
         return "INCOMPLETE", True, error
     # "gone" is where a failover begins, as "ready" is where a switch-over does; "living" says that the old site came back.
     if stage in ("ready", "gone", "living") and not outcome.get("open_ends"):
-        return "ROLLED_BACK", True, error
+        return "INCOMPLETE" if prepared else "ROLLED_BACK", True, error
     return "INCOMPLETE", True, error
 
 

@@ -14,6 +14,7 @@ from .database_reading import control, status
 from .lsn import int_to_lsn, lsn_to_int
 from .psql import literal
 from .search import beside
+from .standby_reading import measured
 
 REPLAY_POLL_SECONDS = 0.003
 PROMOTE_POLL_SECONDS = 0.005
@@ -233,7 +234,7 @@ def await_marker(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 
 
 VERBS: Dict[str, Verb] = {
-    "status": beside(status),
+    "status": beside(measured(status)),
     "control": control,
     "warm": warm,
     "arm_target": arm_target,

@@ -41,8 +41,10 @@ def recent(ctx: Context, cluster: Cluster) -> Optional[Dict[str, Any]]:
 
 def rows(ctx: Context, cluster: Cluster) -> List[Dict[str, Any]]:
     """Return every row that names a document, newest first."""
+    # Two servers may be set to two zones; a moment is one.
     statement = (
-        "SELECT coalesce(json_agg(json_build_object('id', id::text, 'path', path, 'sha256', sha256, 'vendor', vendor,"
+        "SET timezone = 'UTC';"
+        " SELECT coalesce(json_agg(json_build_object('id', id::text, 'path', path, 'sha256', sha256, 'vendor', vendor,"
         " 'tender', tender, 'at', at) ORDER BY at DESC), '[]') FROM (%s) AS document"
         % ctx.config["database_documents_query"]
     )

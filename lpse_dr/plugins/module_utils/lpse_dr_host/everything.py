@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from . import agent, application, database, failover, fence, files, host, replication, search, service, traffic, vlan
+from . import (
+    agent,
+    application,
+    database,
+    failover,
+    fence,
+    files,
+    host,
+    replication,
+    salvage,
+    search,
+    service,
+    standby,
+    traffic,
+    vlan,
+)
 from .registry import READING
 
 __all__ = [
@@ -15,8 +30,10 @@ __all__ = [
     "files",
     "host",
     "replication",
+    "salvage",
     "search",
     "service",
+    "standby",
     "traffic",
     "vlan",
 ]

@@ -9,6 +9,7 @@ from typing import Any, Dict, List, Optional
 from . import database_documents
 from .base import STATE_FOLDER, Context, Verb, VerbError, now_iso, read_state, state_for_update, write_atomic
 from .database_cluster import Cluster
+from .database_reading import received_at
 from .files_place import hash_all, root_of
 from .psql import literal
 
@@ -31,6 +32,8 @@ def begin(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         "from": str(args["from"]),
         "receive_lsn": found[0] or None,
         "replay_lsn": found[1] or None,
+        # From here on nobody knows what the old site did, should its disk never be read again.
+        "received_at": _received_at(cluster, found[0] or found[1]),
         "proof": str(args.get("proof") or ""),
         "statement": str(args.get("statement") or ""),
         "operation": (ctx.operation or {}).get("number"),
@@ -41,6 +44,16 @@ def begin(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     with state_for_update() as state:
         state["failover"] = record
     return {"changed": True, **record}
+
+
+def _received_at(cluster: Cluster, end: str) -> Optional[float]:
+    try:
+        control = cluster.control()
+    except VerbError:
+        return None
+    return received_at(
+        cluster.data, {"lsn": {"receive": end}, "in_recovery": True, "control": control, "timeline": None}
+    )
 
 
 def assert_sealed(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:

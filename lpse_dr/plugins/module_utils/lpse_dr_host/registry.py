@@ -15,8 +15,10 @@ NOUNS = (
     "files",
     "host",
     "replication",
+    "salvage",
     "search",
     "service",
+    "standby",
     "traffic",
     "vlan",
 )
@@ -28,7 +30,7 @@ READING = {
     "failover.assert_sealed", "failover.rows", "failover.documents",
     "fence.status", "fence.await", "fence.await_grants",
     "files.status", "files.hashes", "files.changed", "files.confirm", "files.await_marker",
-    "host.claim", "host.ping", "replication.prove", "search.look",
+    "host.claim", "host.ping", "replication.prove", "salvage.names", "search.look",
     "traffic.status", "traffic.await_drained", "traffic.resolve", "traffic.try_dns",
     "vlan.status", "vlan.probe",
 }  # fmt: skip
