@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from . import agent, application, database, failover, files, host, replication, search, service, traffic, vlan
+from . import agent, application, backup, database, failover, files, host, replication, search, service, traffic, vlan
 from .registry import READING
 
 __all__ = [
     "READING",
     "agent",
     "application",
+    "backup",
     "database",
     "failover",
     "files",

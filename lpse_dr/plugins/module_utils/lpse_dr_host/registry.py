@@ -9,6 +9,7 @@ from .base import Context, Verb, VerbError, assert_current
 
 NOUNS = (
     "application",
+    "backup",
     "database",
     "failover",
     "files",
@@ -23,6 +24,7 @@ NOUNS = (
 # host.claim is how an operation is accepted.
 READING = {
     "application.status", "application.await_health",
+    "backup.status", "backup.job",
     "database.status", "database.control", "database.await_replay", "database.await_streaming",
     "failover.assert_sealed", "failover.rows", "failover.documents",
     "files.status", "files.hashes", "files.changed", "files.confirm", "files.await_marker",

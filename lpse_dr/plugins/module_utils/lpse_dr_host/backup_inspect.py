@@ -1,0 +1,287 @@
+"""Look into one set: is it what was taken, can it be read to its end, and is there anything in it that must not be restored.
+
+The cheap questions first; what is not proven to be the set that was taken is not even opened. A set is never changed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from typing import Any, Dict, List, Optional, Set
+
+from . import backup_archive, backup_dump, backup_scan, backup_trace
+from .backup_job import Progress
+from .backup_place import (
+    DOCUMENTS,
+    PARTS,
+    PIECE,
+    SetError,
+    hash_stream,
+    open_plain,
+    own_folder,
+    path_of,
+    read_manifest,
+    recorded,
+    strangers,
+)
+from .base import Context, VerbError, now_iso, write_atomic
+
+RULES = 1
+# Only where none of these was found may a set be called clean.
+BLOCKING = ("signatures_missing", "signatures_old", "engine_failed", "scan_failed", "too_large", "rows_unknown")
+MOST_EVIDENCE = 20
+
+
+class Report:
+    """What is found about a set, piece by piece."""
+
+    def __init__(self) -> None:
+        self.evidence: List[Dict[str, Any]] = []
+        self.uninspected: List[Dict[str, Any]] = []
+        self.notes: List[Dict[str, Any]] = []
+
+    def judge(self) -> str:
+        """Return infected | damaged | unknown | clean."""
+        kinds = {item["verdict"] for item in self.evidence}
+        for verdict in ("infected", "damaged", "unknown"):
+            if verdict in kinds:
+                return verdict
+        return "unknown" if any(item["id"] in BLOCKING for item in self.uninspected) else "clean"
+
+    def found(self, verdict: str, id: str, words: str) -> None:
+        """Keep a piece of evidence."""
+        if len(self.evidence) < MOST_EVIDENCE:
+            self.evidence.append({"verdict": verdict, "id": id, "found": words})
+
+
+def provenance(name: str, manifest_sha256: str, journal: Dict[str, str]) -> Dict[str, Any]:
+    """Return {proof, found}: proof is journal | vault | none | forged. A record that says otherwise outweighs one that agrees."""
+    said = {"journal": journal.get(name), "vault": recorded().get(name)}
+    for who, sha256 in said.items():
+        if sha256 not in (None, manifest_sha256):
+            return {"proof": "forged", "found": "manifest %s, in the %s's record %s" % (manifest_sha256[:16], who, str(sha256)[:16])}
+    for who, sha256 in said.items():
+        if sha256 is not None:
+            return {"proof": who, "found": manifest_sha256}
+    return {"proof": "none", "found": "no record of manifest %s" % manifest_sha256[:16]}  # fmt: skip
+
+
+def inspect(ctx: Context, args: Dict[str, Any], progress: Progress) -> Dict[str, Any]:
+    """Inspect ``args['set']``; return its verdict with evidence, and keep it. ``older`` is the set to compare it with, or None.
+
+    The same question about the same set, with the same signatures, is answered from what was kept.
+    """
+    name, older, journal = str(args["set"]), args.get("older"), dict(args.get("recorded") or {})
+    path = path_of(ctx, name)
+    report, began = Report(), time.time()
+    scratch = _scratch(ctx, name)
+    kept: Optional[Dict[str, Any]] = None
+    manifest: Dict[str, Any] = {}
+    proof: Dict[str, Any] = {"proof": "none", "found": ""}
+    signatures = backup_scan.signatures(str(ctx.config["backup_signature_folder"]))
+    key: Dict[str, Any] = {"rules": RULES, "signatures": signatures["fingerprint"], "older": older}
+    figures: Dict[str, Any] = {}
+    try:
+        manifest = read_manifest(path)
+        key["manifest_sha256"] = manifest["manifest_sha256"]
+        proof = provenance(name, manifest["manifest_sha256"], journal)
+        kept = _kept(name, key, proof)
+        if kept is None:
+            _look(ctx, path, manifest, proof, older, journal, report, progress, scratch, signatures, figures)
+    except SetError as error:
+        report.found("damaged", error.id, error.found)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    if kept is not None:
+        return dict(kept, again=True)
+    verdict = {
+        **key,
+        "set": name,
+        "verdict": report.judge(),
+        "proof": proof["proof"],
+        "evidence": report.evidence,
+        "uninspected": report.uninspected,
+        "notes": report.notes,
+        "figures": figures,
+        "at": now_iso(),
+        "seconds": round(time.time() - began, 1),
+    }
+    write_atomic(os.path.join(own_folder("verdicts"), name + ".json"), json.dumps(verdict) + "\n", 0o600)
+    return dict(verdict, again=False)
+
+
+def _scratch(ctx: Context, name: str) -> str:
+    """Return an empty folder in the quarantine; what an inspection that was cut off has left there goes first."""
+    folder = os.path.join(str(ctx.config["backup_quarantine_folder"]), "inspect")
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch = os.path.join(folder, name)
+    os.makedirs(scratch, mode=0o711)
+    for each in (os.path.dirname(folder), folder):
+        os.chmod(each, 0o711)
+    return scratch
+
+
+def _kept(name: str, key: Dict[str, Any], proof: Dict[str, Any]) -> Optional[Dict[str, Any]]:
+    """Return an earlier verdict on exactly this question. One that something prevented is not worth keeping."""
+    with contextlib.suppress(OSError, ValueError), open(os.path.join(own_folder("verdicts"), name + ".json"), encoding="utf-8") as stream:
+        found: Dict[str, Any] = json.load(stream)
+        same = all(found.get(word) == value for word, value in key.items()) and found.get("proof") == proof["proof"]
+        return found if same and found["verdict"] != "unknown" else None
+    return None
+
+
+def _look(ctx: Context, path: str, manifest: Dict[str, Any], proof: Dict[str, Any], older: Optional[str], journal: Dict[str, str], report: Report,
+          progress: Progress, scratch: str, signatures: Dict[str, Any], figures: Dict[str, Any]) -> None:  # fmt: skip
+    if proof["proof"] == "forged":
+        report.found("damaged", "forged", proof["found"])
+        return
+    if proof["proof"] == "none":
+        report.found("unknown", "unproven", proof["found"])
+        return
+    surplus = strangers(path)
+    if surplus:
+        report.found("damaged", "strangers", ", ".join(surplus[:5]))
+    total = sum(part["bytes"] for part in manifest["parts"])
+    progress.phase("copy", total)
+    copy_parts(path, manifest, scratch, progress)
+    age = int(ctx.config["backup_signature_days"])
+    if signatures["newest"] is None:
+        report.uninspected.append({"id": "signatures_missing", "found": str(ctx.config["backup_signature_folder"])})
+    elif time.time() - signatures["newest"] > age * 86400:
+        report.uninspected.append({"id": "signatures_old", "found": "%d days, at most %d" % ((time.time() - signatures["newest"]) // 86400, age)})
+    progress.phase("scanner")
+    user, engine, batch = str(ctx.config["backup_quarantine_user"]), None, None
+    try:
+        if signatures["newest"] is not None:
+            try:
+                engine = backup_scan.Engine(str(ctx.config["backup_clamd"]), str(ctx.config["backup_signature_folder"]), scratch, user)
+                figures["engine"] = engine.version
+                batch = backup_scan.Batch(engine, scratch, user)
+            except backup_scan.EngineError as error:
+                report.uninspected.append({"id": "engine_failed", "found": str(error)})
+        code = _contents(ctx, scratch, batch, report, progress, total, figures)
+        _neighbour(ctx, scratch, older, journal, code, report, progress)
+    except backup_scan.EngineError as error:
+        report.uninspected.append({"id": "engine_failed", "found": str(error)})
+    finally:
+        if batch is not None:
+            _findings(batch, report)
+            batch.close()
+        if engine is not None:
+            engine.close()
+
+
+def copy_parts(path: str, manifest: Dict[str, Any], target: str, progress: Progress) -> None:
+    """Copy a set away from its medium, as much as its manifest says and not a byte more, and compare hashes. SetError."""
+    room = os.statvfs(target)
+    free, needed = room.f_bavail * room.f_frsize, sum(part["bytes"] for part in manifest["parts"])
+    if free < needed * 1.1:
+        raise VerbError("backup.no_room", "%d bytes free in %s" % (int(needed * 1.1), target), "%d bytes" % free, "set backup_quarantine_folder to a larger disk")
+    for part in manifest["parts"]:
+        digest, left = hashlib.sha256(), part["bytes"]
+        with os.fdopen(open_plain(os.path.join(path, part["name"])), "rb") as source, open(os.path.join(target, part["name"]), "wb") as copy:
+            while left:
+                piece = source.read(min(PIECE, left))
+                if not piece:
+                    raise SetError("part_differs", "%s ends %d bytes early" % (part["name"], left))
+                digest.update(piece)
+                copy.write(piece)
+                left -= len(piece)
+                progress.add(len(piece))
+            if source.read(1):
+                raise SetError("part_differs", "%s is longer than its manifest says, or still growing" % part["name"])
+        if digest.hexdigest() != part["sha256"]:
+            raise SetError("part_differs", "%s has another content than its manifest says" % part["name"])  # fmt: skip
+
+
+def _contents(ctx: Context, folder: str, batch: Optional[backup_scan.Batch], report: Report, progress: Progress, total: int,
+              figures: Dict[str, Any]) -> Dict[str, str]:  # fmt: skip
+    """Read archive and dump to their ends; every row must have its document. Returns the code of the dump."""
+    have: Set[bytes] = set()
+    progress.phase("documents", os.path.getsize(os.path.join(folder, PARTS[1])))
+    read = backup_archive.inspect(folder, batch, progress.add, lambda path, sha256: have.add(_key(path, sha256)))
+    progress.phase("database", os.path.getsize(os.path.join(folder, PARTS[0])))
+    missing: List[str] = []
+    seen: Set[bytes] = set()
+
+    def row(path: str, sha256: str) -> None:
+        key = _key(path, sha256)
+        if key in have:
+            seen.add(key)
+        else:
+            missing.append(path)
+
+    table = dict(ctx.config["backup_documents_table"])
+    reader = backup_dump.Reader(batch, table, row)
+    program = os.path.join(str(ctx.config["backup_postgresql_bin"]), "pg_restore")
+    dump = backup_dump.read(folder, program, str(ctx.config["backup_quarantine_user"]), reader, progress.add)
+    if batch is not None:
+        batch.flush()
+    figures.update(documents=read["count"], bytes=total, rows=dump.rows, values=dump.values, large_objects=dump.large_objects)
+    if missing:
+        report.found("damaged", "row_without_document", "%d, e.g. %s" % (len(missing), ", ".join(missing[:3])))
+    if table and not dump.rows and read["count"]:
+        report.uninspected.append({"id": "rows_unknown", "found": "no row of %s names a document" % table.get("table")})
+    if len(have) > len(seen):
+        report.notes.append({"id": "surplus_documents", "found": str(len(have) - len(seen))})
+    if read["too_large"] or dump.too_large:
+        report.uninspected.append({"id": "too_large", "found": ", ".join([*read["too_large"][:3], *(["%d values of the dump" % dump.too_large] if dump.too_large else [])])})
+    return dump.code  # fmt: skip
+
+
+def _key(path: str, sha256: str) -> bytes:
+    return hashlib.blake2b(os.fsencode("%s\0%s" % (path, sha256)), digest_size=16).digest()
+
+
+def _neighbour(ctx: Context, folder: str, older: Optional[str], journal: Dict[str, str], code: Dict[str, str], report: Report, progress: Progress) -> None:
+    """Compare with an older set that is what was taken; without one, say that this could not be done."""
+    if older is None:
+        report.uninspected.append({"id": "no_older_set", "found": "nothing older to compare with"})
+        return
+    progress.phase("compare")
+    path = path_of(ctx, older)
+    try:
+        manifest = read_manifest(path)
+    except SetError as error:
+        report.uninspected.append({"id": "no_older_set", "found": "%s: %s" % (older, error.found)})
+        return
+    if provenance(older, manifest["manifest_sha256"], journal)["proof"] not in ("journal", "vault"):
+        report.uninspected.append({"id": "no_older_set", "found": "%s is not proven to be what was taken" % older})
+        return
+    parts = {part["name"]: part for part in manifest["parts"]}
+    with os.fdopen(open_plain(os.path.join(path, DOCUMENTS)), "rb") as stream:
+        if hash_stream(stream) != parts[DOCUMENTS]["sha256"]:
+            report.uninspected.append({"id": "no_older_set", "found": "%s is damaged" % older})
+            return
+    trace = backup_trace.compare(backup_archive.listed(path), backup_archive.listed(folder))
+    words = "of %(before)d documents in %%s %(changed)d changed, %(renamed)d renamed, %(vanished)d gone" % trace % older
+    if trace["suspicious"]:
+        report.found("infected", "ransomware_trace", words + ": " + ", ".join(trace["examples"]))
+    elif trace["changed"] or trace["renamed"] or trace["vanished"]:
+        report.notes.append({"id": "documents_touched", "found": words})
+    program = os.path.join(str(ctx.config["backup_postgresql_bin"]), "pg_restore")
+    try:
+        reader = backup_dump.Reader(None, {}, lambda path, sha256: None)
+        before = backup_dump.read(path, program, str(ctx.config["backup_quarantine_user"]), reader, lambda count: None, schema_only=True).code
+    except SetError as error:
+        report.uninspected.append({"id": "no_older_code", "found": error.found})
+        return
+    changes = backup_trace.code_changes(before, code)
+    if changes:
+        report.notes.append({"id": "code_changed", "found": "; ".join(changes[:MOST_EVIDENCE])})  # fmt: skip
+
+
+def _findings(batch: backup_scan.Batch, report: Report) -> None:
+    """Turn what the scanner said into evidence."""
+    kinds: Dict[str, List[str]] = {}
+    for finding in batch.findings:
+        if finding.kind == "infected":
+            report.found("infected", "virus", "%s: %s" % (finding.path, finding.words))
+        else:
+            kinds.setdefault({"limits": "too_large", "encrypted": "encrypted", "failed": "scan_failed"}[finding.kind], []).append(finding.path)
+    for id, paths in kinds.items():
+        report.uninspected.append({"id": id, "found": "%d: %s" % (len(paths), ", ".join(paths[:3]))})
