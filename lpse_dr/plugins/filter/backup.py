@@ -39,7 +39,11 @@ def order(sets: list[dict[str, Any]], infected_since: Any, margin_seconds: Any) 
 
 def taken(item: dict[str, Any]) -> datetime.datetime:
     """Return the latest moment from which a set can contain anything: by its manifest, never earlier than by its name."""
-    named = datetime.datetime.strptime(str(item["set"])[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)
+    try:
+        named = datetime.datetime.strptime(str(item["set"])[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.UTC)
+    except ValueError:
+        # A name that is no time is never before anything.
+        return datetime.datetime.max.replace(tzinfo=datetime.UTC)
     said = moment(item.get("ended_at") or item.get("taken_at"))
     return max(named, said) if said else named
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
 
+from .texts_backup import BACKUP_REPORTS
 from .texts_failover import FAILOVER, FAILOVER_REPORTS, FAILOVER_WORDS
 from .vlan_texts import SENTENCES as _VLAN
 
@@ -257,6 +258,7 @@ REPORTS: Dict[str, Text] = {
     "database.connection_lost": Text("The database stays in contact", "", "", ""),
     "database.sql_failed": Text("The database performs a statement", "", "", ""),
     **{identity: Text(*words) for identity, words in FAILOVER_REPORTS.items()},
+    **{identity: Text(*words) for identity, words in BACKUP_REPORTS.items()},
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import os
 from typing import Any, Dict, List
 
 from . import backup_inspect, backup_job, backup_quarantine, backup_take
-from .backup_place import PARTS, SetError, folder_of, names, path_of, read_manifest, strangers, verdict_of
+from .backup_place import PARTS, SetError, folder_of, names, path_of, provenance, read_manifest, strangers, verdict_of
 from .backup_scan import signatures
 from .base import Context, Verb, VerbError, read_state, run
 
@@ -35,20 +35,47 @@ def status(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
         reading["error"] = str(error)
     return {
         "changed": False,
-        "reading": {"host": ctx.host, "site": ctx.site, "state": read_state(), "config": ctx.config, "backup": reading},
+        "reading": {
+            "host": ctx.host,
+            "site": ctx.site,
+            "state": read_state(),
+            "config": ctx.config,
+            "backup": reading,
+        },
     }
 
 
 def _describe(ctx: Context, name: str, journal: Dict[str, str]) -> Dict[str, Any]:
     """Return what a list shows of a set. Hashes of its parts are not computed: that is what an inspection is for."""
-    found: Dict[str, Any] = {"set": name, "taken_at": None, "bytes": None, "proof": None, "verdict": None, "problem": None}
+    found: Dict[str, Any] = {
+        "set": name,
+        "taken_at": None,
+        "bytes": None,
+        "proof": None,
+        "verdict": None,
+        "problem": None,
+    }
     try:
         path = path_of(ctx, name)
         manifest = read_manifest(path)
         sizes: List[int] = [os.lstat(os.path.join(path, part)).st_size for part in PARTS]
-        found.update({key: manifest.get(key) for key in ("taken_at", "ended_at", "label", "keeper", "medium", "documents", "epoch", "manifest_sha256")})
+        found.update(
+            {
+                key: manifest.get(key)
+                for key in (
+                    "taken_at",
+                    "ended_at",
+                    "label",
+                    "keeper",
+                    "medium",
+                    "documents",
+                    "epoch",
+                    "manifest_sha256",
+                )
+            }
+        )
         found.update(site=(manifest.get("source") or {}).get("site"), bytes=sum(sizes))
-        found["proof"] = backup_inspect.provenance(name, manifest["manifest_sha256"], journal)["proof"]
+        found["proof"] = provenance(name, manifest["manifest_sha256"], journal)["proof"]
         known = verdict_of(name, manifest["manifest_sha256"])
         if known is not None:
             found["verdict"] = {key: known[key] for key in ("verdict", "at", "evidence", "uninspected")}
@@ -102,7 +129,9 @@ def cleanup(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Take a set out of the quarantine; work on it that still goes on is not disturbed."""
     going_on = backup_job.at_work()
     if going_on == "restore-%s" % args["set"]:
-        raise VerbError("backup.busy", "no other work on the vault", going_on, "lpse-dr backup list", {"job": going_on})
+        raise VerbError(
+            "backup.busy", "no other work on the vault", going_on, "lpse-dr backup list", {"job": going_on}
+        )
     return backup_quarantine.cleanup(ctx, args)
 
 

@@ -34,7 +34,11 @@ def listed(folder: str) -> Iterator[Document]:
             try:
                 found = json.loads(line)
                 document = Document(found["path"], found["bytes"], found["at"], found["sha256"])
-                if not (isinstance(document.path, str) and isinstance(document.bytes, int) and SHA256.fullmatch(document.sha256)):
+                if not (
+                    isinstance(document.path, str)
+                    and isinstance(document.bytes, int)
+                    and SHA256.fullmatch(document.sha256)
+                ):
                     raise ValueError("no path, size and hash")
             except (ValueError, KeyError, TypeError) as error:
                 raise SetError("list_unreadable", "the list of documents: %s" % error) from error
@@ -44,7 +48,13 @@ def listed(folder: str) -> Iterator[Document]:
 def safe_name(name: str) -> bool:
     """Tell whether a member's name stays inside: relative, without a way up, printable to a file system."""
     plain = posixpath.normpath(name)
-    return bool(name) and plain == name.rstrip("/") and not name.startswith("/") and plain.split("/", 1)[0] != ".." and "\0" not in name
+    return (
+        bool(name)
+        and plain == name.rstrip("/")
+        and not name.startswith("/")
+        and plain.split("/", 1)[0] != ".."
+        and "\0" not in name
+    )
 
 
 def members(folder: str) -> Iterator[Tuple[tarfile.TarInfo, Any]]:
@@ -52,7 +62,10 @@ def members(folder: str) -> Iterator[Tuple[tarfile.TarInfo, Any]]:
     size = os.path.getsize(os.path.join(folder, ARCHIVE))
     taken = 0
     try:
-        with os.fdopen(open_plain(os.path.join(folder, ARCHIVE)), "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+        with (
+            os.fdopen(open_plain(os.path.join(folder, ARCHIVE)), "rb") as stream,
+            tarfile.open(fileobj=stream, mode="r:") as archive,
+        ):
             for member in archive:
                 # The list of members that tarfile keeps would grow with the archive.
                 archive.members = []
@@ -68,7 +81,9 @@ def members(folder: str) -> Iterator[Tuple[tarfile.TarInfo, Any]]:
         raise SetError("archive_unreadable", "%s: %s" % (ARCHIVE, error)) from error
 
 
-def inspect(folder: str, batch: Optional[Batch], seen: Callable[[int], None], row: Callable[[str, str], None]) -> Dict[str, Any]:
+def inspect(
+    folder: str, batch: Optional[Batch], seen: Callable[[int], None], row: Callable[[str, str], None]
+) -> Dict[str, Any]:
     """Compare the archive with its list, document by document, and hand each to the scanner; {count, bytes, too_large}.
 
     ``row`` is told path and hash of every document. SetError for the first difference.

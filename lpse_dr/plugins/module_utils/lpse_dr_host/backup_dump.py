@@ -24,7 +24,18 @@ MOST_EXPANSION = 300
 HEADING = re.compile(rb"-- (?:Data for )?Name: (.*); Type: ([A-Z ]+); Schema: ([^;]*);")
 COPY = re.compile(rb"COPY (\S+) \((.*)\) FROM stdin;")
 LOWRITE = re.compile(rb"SELECT pg_catalog\.lowrite\(0, '\\x([0-9a-f]*)'\);")
-CODE = ("FUNCTION", "PROCEDURE", "TRIGGER", "EVENT TRIGGER", "EXTENSION", "RULE", "AGGREGATE", "FOREIGN DATA WRAPPER", "SERVER", "PROCEDURAL LANGUAGE")
+CODE = (
+    "FUNCTION",
+    "PROCEDURE",
+    "TRIGGER",
+    "EVENT TRIGGER",
+    "EXTENSION",
+    "RULE",
+    "AGGREGATE",
+    "FOREIGN DATA WRAPPER",
+    "SERVER",
+    "PROCEDURAL LANGUAGE",
+)
 HEX = b"\\\\x"
 
 
@@ -84,7 +95,9 @@ class Reader:
         self._copied, self._now, self._wanted = table, None, None
         if table == self._table.get("table"):
             places = [self._table["path"], self._table["sha256"]]
-            self._wanted = [self._columns.index(name) for name in places] if set(places) <= set(self._columns) else None
+            self._wanted = (
+                [self._columns.index(name) for name in places] if set(places) <= set(self._columns) else None
+            )
 
     def _data(self, line: bytes) -> None:
         if line == b"\\.":
@@ -158,7 +171,9 @@ def read(
     try:
         # Complaints go to a file: a pipe that nobody empties would stop it.
         complaints = tempfile.TemporaryFile()  # noqa: SIM115 - goes with the process
-        process = subprocess.Popen(confined(user, words), stdin=descriptor, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True)
+        process = subprocess.Popen(
+            confined(user, words), stdin=descriptor, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
+        )
         assert process.stdout is not None
         whole = True
         while True:

@@ -14,21 +14,21 @@ import time
 from typing import Any, Dict, List, Optional, Set
 
 from . import backup_archive, backup_dump, backup_scan, backup_trace
+from .backup_copy import copy_parts
 from .backup_job import Progress
 from .backup_place import (
     DOCUMENTS,
     PARTS,
-    PIECE,
     SetError,
     hash_stream,
     open_plain,
     own_folder,
     path_of,
+    provenance,
     read_manifest,
-    recorded,
     strangers,
 )
-from .base import Context, VerbError, now_iso, write_atomic
+from .base import Context, now_iso, write_atomic
 
 RULES = 1
 # Only where none of these was found may a set be called clean.
@@ -56,18 +56,6 @@ class Report:
         """Keep a piece of evidence."""
         if len(self.evidence) < MOST_EVIDENCE:
             self.evidence.append({"verdict": verdict, "id": id, "found": words})
-
-
-def provenance(name: str, manifest_sha256: str, journal: Dict[str, str]) -> Dict[str, Any]:
-    """Return {proof, found}: proof is journal | vault | none | forged. A record that says otherwise outweighs one that agrees."""
-    said = {"journal": journal.get(name), "vault": recorded().get(name)}
-    for who, sha256 in said.items():
-        if sha256 not in (None, manifest_sha256):
-            return {"proof": "forged", "found": "manifest %s, in the %s's record %s" % (manifest_sha256[:16], who, str(sha256)[:16])}
-    for who, sha256 in said.items():
-        if sha256 is not None:
-            return {"proof": who, "found": manifest_sha256}
-    return {"proof": "none", "found": "no record of manifest %s" % manifest_sha256[:16]}  # fmt: skip
 
 
 def inspect(ctx: Context, args: Dict[str, Any], progress: Progress) -> Dict[str, Any]:
@@ -127,7 +115,10 @@ def _scratch(ctx: Context, name: str) -> str:
 
 def _kept(name: str, key: Dict[str, Any], proof: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     """Return an earlier verdict on exactly this question. One that something prevented is not worth keeping."""
-    with contextlib.suppress(OSError, ValueError), open(os.path.join(own_folder("verdicts"), name + ".json"), encoding="utf-8") as stream:
+    with (
+        contextlib.suppress(OSError, ValueError),
+        open(os.path.join(own_folder("verdicts"), name + ".json"), encoding="utf-8") as stream,
+    ):
         found: Dict[str, Any] = json.load(stream)
         same = all(found.get(word) == value for word, value in key.items()) and found.get("proof") == proof["proof"]
         return found if same and found["verdict"] != "unknown" else None
@@ -152,13 +143,20 @@ def _look(ctx: Context, path: str, manifest: Dict[str, Any], proof: Dict[str, An
     if signatures["newest"] is None:
         report.uninspected.append({"id": "signatures_missing", "found": str(ctx.config["backup_signature_folder"])})
     elif time.time() - signatures["newest"] > age * 86400:
-        report.uninspected.append({"id": "signatures_old", "found": "%d days, at most %d" % ((time.time() - signatures["newest"]) // 86400, age)})
+        report.uninspected.append(
+            {
+                "id": "signatures_old",
+                "found": "%d days, at most %d" % ((time.time() - signatures["newest"]) // 86400, age),
+            }
+        )
     progress.phase("scanner")
     user, engine, batch = str(ctx.config["backup_quarantine_user"]), None, None
     try:
         if signatures["newest"] is not None:
             try:
-                engine = backup_scan.Engine(str(ctx.config["backup_clamd"]), str(ctx.config["backup_signature_folder"]), scratch, user)
+                engine = backup_scan.Engine(
+                    str(ctx.config["backup_clamd"]), str(ctx.config["backup_signature_folder"]), scratch, user
+                )
                 figures["engine"] = engine.version
                 batch = backup_scan.Batch(engine, scratch, user)
             except backup_scan.EngineError as error:
@@ -173,29 +171,6 @@ def _look(ctx: Context, path: str, manifest: Dict[str, Any], proof: Dict[str, An
             batch.close()
         if engine is not None:
             engine.close()
-
-
-def copy_parts(path: str, manifest: Dict[str, Any], target: str, progress: Progress) -> None:
-    """Copy a set away from its medium, as much as its manifest says and not a byte more, and compare hashes. SetError."""
-    room = os.statvfs(target)
-    free, needed = room.f_bavail * room.f_frsize, sum(part["bytes"] for part in manifest["parts"])
-    if free < needed * 1.1:
-        raise VerbError("backup.no_room", "%d bytes free in %s" % (int(needed * 1.1), target), "%d bytes" % free, "set backup_quarantine_folder to a larger disk")
-    for part in manifest["parts"]:
-        digest, left = hashlib.sha256(), part["bytes"]
-        with os.fdopen(open_plain(os.path.join(path, part["name"])), "rb") as source, open(os.path.join(target, part["name"]), "wb") as copy:
-            while left:
-                piece = source.read(min(PIECE, left))
-                if not piece:
-                    raise SetError("part_differs", "%s ends %d bytes early" % (part["name"], left))
-                digest.update(piece)
-                copy.write(piece)
-                left -= len(piece)
-                progress.add(len(piece))
-            if source.read(1):
-                raise SetError("part_differs", "%s is longer than its manifest says, or still growing" % part["name"])
-        if digest.hexdigest() != part["sha256"]:
-            raise SetError("part_differs", "%s has another content than its manifest says" % part["name"])  # fmt: skip
 
 
 def _contents(ctx: Context, folder: str, batch: Optional[backup_scan.Batch], report: Report, progress: Progress, total: int,
@@ -221,23 +196,46 @@ def _contents(ctx: Context, folder: str, batch: Optional[backup_scan.Batch], rep
     dump = backup_dump.read(folder, program, str(ctx.config["backup_quarantine_user"]), reader, progress.add)
     if batch is not None:
         batch.flush()
-    figures.update(documents=read["count"], bytes=total, rows=dump.rows, values=dump.values, large_objects=dump.large_objects)
+    figures.update(
+        documents=read["count"], bytes=total, rows=dump.rows, values=dump.values, large_objects=dump.large_objects
+    )
     if missing:
         report.found("damaged", "row_without_document", "%d, e.g. %s" % (len(missing), ", ".join(missing[:3])))
     if table and not dump.rows and read["count"]:
-        report.uninspected.append({"id": "rows_unknown", "found": "no row of %s names a document" % table.get("table")})
+        report.uninspected.append(
+            {"id": "rows_unknown", "found": "no row of %s names a document" % table.get("table")}
+        )
     if len(have) > len(seen):
         report.notes.append({"id": "surplus_documents", "found": str(len(have) - len(seen))})
     if read["too_large"] or dump.too_large:
-        report.uninspected.append({"id": "too_large", "found": ", ".join([*read["too_large"][:3], *(["%d values of the dump" % dump.too_large] if dump.too_large else [])])})
+        report.uninspected.append(
+            {
+                "id": "too_large",
+                "found": ", ".join(
+                    [*read["too_large"][:3], *(["%d values of the dump" % dump.too_large] if dump.too_large else [])]
+                ),
+            }
+        )
     return dump.code  # fmt: skip
+
+
+def _ignore(*_anything: Any) -> None:
+    """What nobody needs to be told."""
 
 
 def _key(path: str, sha256: str) -> bytes:
     return hashlib.blake2b(os.fsencode("%s\0%s" % (path, sha256)), digest_size=16).digest()
 
 
-def _neighbour(ctx: Context, folder: str, older: Optional[str], journal: Dict[str, str], code: Dict[str, str], report: Report, progress: Progress) -> None:
+def _neighbour(
+    ctx: Context,
+    folder: str,
+    older: Optional[str],
+    journal: Dict[str, str],
+    code: Dict[str, str],
+    report: Report,
+    progress: Progress,
+) -> None:
     """Compare with an older set that is what was taken; without one, say that this could not be done."""
     if older is None:
         report.uninspected.append({"id": "no_older_set", "found": "nothing older to compare with"})
@@ -258,15 +256,19 @@ def _neighbour(ctx: Context, folder: str, older: Optional[str], journal: Dict[st
             report.uninspected.append({"id": "no_older_set", "found": "%s is damaged" % older})
             return
     trace = backup_trace.compare(backup_archive.listed(path), backup_archive.listed(folder))
-    words = "of %(before)d documents in %%s %(changed)d changed, %(renamed)d renamed, %(vanished)d gone" % trace % older
+    words = (
+        "of %(before)d documents in %%s %(changed)d changed, %(renamed)d renamed, %(vanished)d gone" % trace % older
+    )
     if trace["suspicious"]:
         report.found("infected", "ransomware_trace", words + ": " + ", ".join(trace["examples"]))
     elif trace["changed"] or trace["renamed"] or trace["vanished"]:
         report.notes.append({"id": "documents_touched", "found": words})
     program = os.path.join(str(ctx.config["backup_postgresql_bin"]), "pg_restore")
     try:
-        reader = backup_dump.Reader(None, {}, lambda path, sha256: None)
-        before = backup_dump.read(path, program, str(ctx.config["backup_quarantine_user"]), reader, lambda count: None, schema_only=True).code
+        reader = backup_dump.Reader(None, {}, _ignore)
+        before = backup_dump.read(
+            path, program, str(ctx.config["backup_quarantine_user"]), reader, _ignore, schema_only=True
+        ).code
     except SetError as error:
         report.uninspected.append({"id": "no_older_code", "found": error.found})
         return
@@ -282,6 +284,8 @@ def _findings(batch: backup_scan.Batch, report: Report) -> None:
         if finding.kind == "infected":
             report.found("infected", "virus", "%s: %s" % (finding.path, finding.words))
         else:
-            kinds.setdefault({"limits": "too_large", "encrypted": "encrypted", "failed": "scan_failed"}[finding.kind], []).append(finding.path)
+            kinds.setdefault(
+                {"limits": "too_large", "encrypted": "encrypted", "failed": "scan_failed"}[finding.kind], []
+            ).append(finding.path)
     for id, paths in kinds.items():
         report.uninspected.append({"id": id, "found": "%d: %s" % (len(paths), ", ".join(paths[:3]))})

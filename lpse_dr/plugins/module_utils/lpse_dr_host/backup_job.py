@@ -64,7 +64,13 @@ def start(ctx: Context, name: str, subject: str, work: Work) -> bool:
             going_on = os.pread(lock, 200, 0).decode("utf-8", "replace").strip()
             if going_on == name:
                 return False
-            raise VerbError("backup.busy", "no other work on the vault", going_on or "unknown", "lpse-dr backup list", {"job": going_on}) from None
+            raise VerbError(
+                "backup.busy",
+                "no other work on the vault",
+                going_on or "unknown",
+                "lpse-dr backup list",
+                {"job": going_on},
+            ) from None
         os.ftruncate(lock, 0)
         os.pwrite(lock, name.encode(), 0)
         for ending in ("result", "progress"):
@@ -95,12 +101,24 @@ def _child(folder: str, name: str, subject: str, work: Work, lock: int) -> None:
                 except OSError:
                     continue
         try:
-            result: Dict[str, Any] = {"ok": True, "result": work(Progress(os.path.join(folder, name + ".progress"), subject))}
+            result: Dict[str, Any] = {
+                "ok": True,
+                "result": work(Progress(os.path.join(folder, name + ".progress"), subject)),
+            }
         except VerbError as error:
             result = {"ok": False, "error": error.as_dict()}
         except Exception:  # noqa: BLE001 - whatever it was, who asks must learn that it has ended
             found = traceback.format_exc().strip().splitlines()
-            result = {"ok": False, "error": {"id": "verb.bug", "expected": name, "found": " | ".join(found[-3:]), "todo": "", "data": {}}}
+            result = {
+                "ok": False,
+                "error": {
+                    "id": "verb.bug",
+                    "expected": name,
+                    "found": " | ".join(found[-3:]),
+                    "todo": "",
+                    "data": {},
+                },
+            }
         write_atomic(os.path.join(folder, name + ".result"), json.dumps(result), 0o600)
     finally:
         os._exit(0)  # fmt: skip
@@ -119,7 +137,9 @@ def ask(ctx: Context, name: str) -> Dict[str, Any]:
         if said is not None:
             break
         if not running:
-            raise VerbError("backup.cut_off", "the work to go on", "it has ended without a result", "type the same command again")
+            raise VerbError(
+                "backup.cut_off", "the work to go on", "it has ended without a result", "type the same command again"
+            )
         if time.monotonic() > deadline:
             return {"done": False, "progress": _read(os.path.join(folder, name + ".progress")) or {}}
         time.sleep(0.05)

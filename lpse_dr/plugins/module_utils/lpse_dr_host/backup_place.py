@@ -27,7 +27,12 @@ def folder_of(ctx: Context) -> str:
     """Return the folder of sets. VerbError ``backup.medium_missing``: an unmounted medium looks like no backups."""
     folder = str(ctx.config["backup_folder"]).rstrip("/")
     if not os.path.isdir(folder):
-        raise VerbError("backup.medium_missing", "the folder %s" % folder, "nothing there", "mount the medium, then: lpse-dr backup list")
+        raise VerbError(
+            "backup.medium_missing",
+            "the folder %s" % folder,
+            "nothing there",
+            "mount the medium, then: lpse-dr backup list",
+        )
     return folder  # fmt: skip
 
 
@@ -38,7 +43,9 @@ def names(ctx: Context) -> List[str]:
         with os.scandir(folder) as listed:
             found = [entry.name for entry in listed if SET_NAME.fullmatch(entry.name)]
     except OSError as error:
-        raise VerbError("backup.medium_missing", "%s to be readable" % folder, str(error), "lpse-dr backup list") from error
+        raise VerbError(
+            "backup.medium_missing", "%s to be readable" % folder, str(error), "lpse-dr backup list"
+        ) from error
     return sorted(found, reverse=True)  # fmt: skip
 
 
@@ -171,3 +178,18 @@ def _lines(path: str) -> Iterator[Dict[str, Any]]:
             continue
         if isinstance(found, dict):
             yield found
+
+
+def provenance(name: str, manifest_sha256: str, journal: Dict[str, str]) -> Dict[str, Any]:
+    """Return {proof, found}: proof is journal | vault | none | forged. A record that says otherwise outweighs one that agrees."""
+    said = {"journal": journal.get(name), "vault": recorded().get(name)}
+    for who, sha256 in said.items():
+        if sha256 not in (None, manifest_sha256):
+            return {
+                "proof": "forged",
+                "found": "manifest %s, in the %s's record %s" % (manifest_sha256[:16], who, str(sha256)[:16]),
+            }
+    for who, sha256 in said.items():
+        if sha256 is not None:
+            return {"proof": who, "found": manifest_sha256}
+    return {"proof": "none", "found": "no record of manifest %s" % manifest_sha256[:16]}  # fmt: skip

@@ -12,9 +12,9 @@ import shutil
 from typing import Any, Dict, List
 
 from . import backup_archive
-from .backup_inspect import copy_parts, provenance
+from .backup_copy import copy_parts
 from .backup_job import Progress
-from .backup_place import ARCHIVE, DUMP, PIECE, SET_NAME, SetError, path_of, read_manifest, verdict_of
+from .backup_place import ARCHIVE, DUMP, PIECE, SET_NAME, SetError, path_of, provenance, read_manifest, verdict_of
 from .backup_scan import account_of, confined
 from .base import Context, VerbError, now_iso, run, write_atomic
 from .files_place import hash_file
@@ -51,7 +51,10 @@ def active(name: str) -> bool:
 
 
 def _checked(folder: str) -> Any:
-    with contextlib.suppress(OSError, ValueError), open(os.path.join(folder, "checked.json"), encoding="utf-8") as stream:
+    with (
+        contextlib.suppress(OSError, ValueError),
+        open(os.path.join(folder, "checked.json"), encoding="utf-8") as stream,
+    ):
         return json.load(stream)
     return None
 
@@ -83,13 +86,25 @@ def restore(ctx: Context, args: Dict[str, Any], progress: Progress) -> Dict[str,
         checked = _check(ctx, name, folder)
     except SetError as error:
         cleanup(ctx, {"set": name})
-        raise VerbError("backup.set_damaged", "a set that is what was taken", "%s: %s" % (error.id, error.found), "lpse-dr backup list", {"set": name}) from error
+        raise VerbError(
+            "backup.set_damaged",
+            "a set that is what was taken",
+            "%s: %s" % (error.id, error.found),
+            "lpse-dr backup list",
+            {"set": name},
+        ) from error
     except BaseException:
         cleanup(ctx, {"set": name})
         raise
     verdict = verdict_of(name, manifest["manifest_sha256"])
-    checked.update(set=name, proof=proof["proof"], verdict=verdict["verdict"] if verdict else None, at=now_iso(),
-                   expected_documents=manifest["documents"]["count"], expected_bids=((verdict or {}).get("figures") or {}).get("rows"))
+    checked.update(
+        set=name,
+        proof=proof["proof"],
+        verdict=verdict["verdict"] if verdict else None,
+        at=now_iso(),
+        expected_documents=manifest["documents"]["count"],
+        expected_bids=((verdict or {}).get("figures") or {}).get("rows"),
+    )
     write_atomic(os.path.join(folder, "checked.json"), json.dumps(checked) + "\n", 0o600)
     return checked  # fmt: skip
 
@@ -116,13 +131,30 @@ def _program(ctx: Context, name: str) -> str:
 
 
 def _quiet(ctx: Context, argv: List[str], seconds: float) -> str:
-    return run(confined(str(ctx.config["backup_quarantine_user"]), argv), seconds, env={"LC_ALL": "C.UTF-8", "HOME": "/nonexistent"}).stdout
+    return run(
+        confined(str(ctx.config["backup_quarantine_user"]), argv),
+        seconds,
+        env={"LC_ALL": "C.UTF-8", "HOME": "/nonexistent"},
+    ).stdout
 
 
 def _start(ctx: Context, name: str, folder: str) -> None:
     """Make an empty cluster and start it as a unit of its own, which outlives this process and ends with ``cleanup``."""
     data, channel = os.path.join(folder, "data"), os.path.join(folder, "socket")
-    _quiet(ctx, [_program(ctx, "initdb"), "-D", data, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"], 120)
+    _quiet(
+        ctx,
+        [
+            _program(ctx, "initdb"),
+            "-D",
+            data,
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+            "--no-instructions",
+        ],
+        120,
+    )
     settings = {"listen_addresses": "''", "unix_socket_directories": "'%s'" % channel, "unix_socket_permissions": "0700",
                 "fsync": "off", "max_connections": "10", "shared_buffers": "64MB", "jit": "off"}  # fmt: skip
     with open(os.path.join(data, "postgresql.conf"), "a", encoding="utf-8") as stream:
@@ -131,10 +163,34 @@ def _start(ctx: Context, name: str, folder: str) -> None:
               "ProtectSystem=strict", "ReadWritePaths=%s" % folder, "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes",
               "RestrictAddressFamilies=AF_UNIX", "RestrictSUIDSGID=yes", "KillSignal=SIGINT", "TimeoutStopSec=10"]  # fmt: skip
     words = [word for limit in limits for word in ("--property", limit)]
-    run(["systemd-run", "--quiet", "--unit", unit(name), "--collect", *words, "--", _program(ctx, "postgres"), "-D", data], 30)
+    run(
+        [
+            "systemd-run",
+            "--quiet",
+            "--unit",
+            unit(name),
+            "--collect",
+            *words,
+            "--",
+            _program(ctx, "postgres"),
+            "-D",
+            data,
+        ],
+        30,
+    )
     if not Context(ctx.host, ctx.site, ctx.config, None, START_SECONDS).wait_for(lambda: _answers(ctx, folder), 0.2):
-        said = run(["journalctl", "-q", "-n", "3", "-o", "cat", "-u", unit(name)], 10, check=False).stdout.strip().splitlines()
-        raise VerbError("backup.quarantine_failed", "a database that starts in the quarantine", said[-1] if said else "no answer", "lpse-dr backup cleanup " + name, {"set": name})
+        said = (
+            run(["journalctl", "-q", "-n", "3", "-o", "cat", "-u", unit(name)], 10, check=False)
+            .stdout.strip()
+            .splitlines()
+        )
+        raise VerbError(
+            "backup.quarantine_failed",
+            "a database that starts in the quarantine",
+            said[-1] if said else "no answer",
+            "lpse-dr backup cleanup " + name,
+            {"set": name},
+        )
 
 
 def _answers(ctx: Context, folder: str) -> bool:
@@ -145,7 +201,18 @@ def _answers(ctx: Context, folder: str) -> bool:
 
 
 def _sql(ctx: Context, folder: str, statement: str, database: str = DATABASE, seconds: float = 600) -> str:
-    argv = [_program(ctx, "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-h", os.path.join(folder, "socket"), "-d", database, "-c", statement]
+    argv = [
+        _program(ctx, "psql"),
+        "-XAtq",
+        "-v",
+        "ON_ERROR_STOP=1",
+        "-h",
+        os.path.join(folder, "socket"),
+        "-d",
+        database,
+        "-c",
+        statement,
+    ]
     return _quiet(ctx, argv, seconds).strip()
 
 
@@ -155,7 +222,17 @@ def _load(ctx: Context, folder: str) -> None:
     user = str(ctx.config["backup_quarantine_user"])
     dump = os.path.join(folder, DUMP)
     os.chmod(dump, 0o444)
-    argv = [_program(ctx, "pg_restore"), "--exit-on-error", "--no-owner", "--no-acl", "-h", os.path.join(folder, "socket"), "-d", DATABASE, dump]
+    argv = [
+        _program(ctx, "pg_restore"),
+        "--exit-on-error",
+        "--no-owner",
+        "--no-acl",
+        "-h",
+        os.path.join(folder, "socket"),
+        "-d",
+        DATABASE,
+        dump,
+    ]
     run(confined(user, argv), 86400, env={"LC_ALL": "C.UTF-8"})
     os.unlink(dump)
     _sql(ctx, folder, "ALTER SYSTEM SET default_transaction_read_only = on", "postgres")
@@ -169,10 +246,29 @@ def _check(ctx: Context, name: str, folder: str) -> Dict[str, Any]:
         interfaces = [line.partition(":")[0].strip() for line in stream.readlines()[2:]]
     owner = os.stat("/proc/%s" % pid).st_uid
     if interfaces not in ([], ["lo"]) or owner == 0:
-        raise VerbError("backup.quarantine_open", "no network and no rights in the quarantine", "uid %d, %s" % (owner, ", ".join(interfaces)), "lpse-dr backup cleanup " + name, {"set": name})
+        raise VerbError(
+            "backup.quarantine_open",
+            "no network and no rights in the quarantine",
+            "uid %d, %s" % (owner, ", ".join(interfaces)),
+            "lpse-dr backup cleanup " + name,
+            {"set": name},
+        )
     query = str(ctx.config["backup_documents_query"])
-    found = json.loads(_sql(ctx, folder, "SELECT json_build_object('bids', count(*), 'tenders', count(DISTINCT tender)) FROM (%s) AS document" % query))
-    listed = json.loads(_sql(ctx, folder, "SELECT coalesce(json_agg(json_build_array(path, sha256)), '[]') FROM (%s) AS document" % query))
+    found = json.loads(
+        _sql(
+            ctx,
+            folder,
+            "SELECT json_build_object('bids', count(*), 'tenders', count(DISTINCT tender)) FROM (%s) AS document"
+            % query,
+        )
+    )
+    listed = json.loads(
+        _sql(
+            ctx,
+            folder,
+            "SELECT coalesce(json_agg(json_build_array(path, sha256)), '[]') FROM (%s) AS document" % query,
+        )
+    )
     root, missing = os.path.join(folder, "files"), []
     for path, sha256 in listed:
         if not backup_archive.safe_name(str(path)) or hash_file(os.path.join(root, path)) != sha256:

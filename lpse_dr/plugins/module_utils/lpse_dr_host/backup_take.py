@@ -93,8 +93,19 @@ def _dump(ctx: Context, source: Dict[str, Any], path: str, progress: Progress) -
         "dbname": config["backup_database"], "passfile": config["backup_passfile"], "connect_timeout": 10,
         "sslmode": "verify-full", "sslrootcert": config["backup_ca_file"],
     }  # fmt: skip
-    conninfo = " ".join("%s='%s'" % (key, str(value).replace("\\", "\\\\").replace("'", "\\'")) for key, value in words.items())
-    argv = [os.path.join(config["backup_postgresql_bin"], "pg_dump"), "-Fc", "--no-password", "--lock-wait-timeout=60s", "-d", conninfo, "-f", path]
+    conninfo = " ".join(
+        "%s='%s'" % (key, str(value).replace("\\", "\\\\").replace("'", "\\'")) for key, value in words.items()
+    )
+    argv = [
+        os.path.join(config["backup_postgresql_bin"], "pg_dump"),
+        "-Fc",
+        "--no-password",
+        "--lock-wait-timeout=60s",
+        "-d",
+        conninfo,
+        "-f",
+        path,
+    ]
     _watched(argv, "pg_dump", (0,), lambda: progress.add(os.path.getsize(path) - progress.said["done_bytes"]) if os.path.exists(path) else None)  # fmt: skip
 
 
@@ -118,7 +129,9 @@ def _watched(argv: List[str], title: str, good: Any, look: Any) -> None:
     try:
         process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     except OSError as error:
-        raise VerbError("command.missing", "%s to be startable" % title, str(error), "install it on this host") from error
+        raise VerbError(
+            "command.missing", "%s to be startable" % title, str(error), "install it on this host"
+        ) from error
     words = b""
     while True:
         try:
@@ -128,7 +141,9 @@ def _watched(argv: List[str], title: str, good: Any, look: Any) -> None:
             look()
     if process.returncode not in good:
         lines = words.decode("utf-8", "replace").strip().splitlines() or ["exit %d" % process.returncode]
-        raise VerbError("backup.source_failed", "%s to end well" % title, lines[-1], "lpse-dr status", {"program": title})
+        raise VerbError(
+            "backup.source_failed", "%s to end well" % title, lines[-1], "lpse-dr status", {"program": title}
+        )
 
 
 def _documents(ctx: Context, root: str, below: str = "") -> Iterator[Any]:
@@ -161,9 +176,10 @@ class _Hashing:
 def _archive(ctx: Context, documents: List[Any], unfinished: str, progress: Progress) -> Any:
     """Write the archive, and beside it a line a document: path, size, time and hash."""
     root, total = str(ctx.config["backup_staging_folder"]), 0
-    with open(os.path.join(unfinished, DOCUMENTS), "w", encoding="ascii") as listed, tarfile.open(
-        os.path.join(unfinished, ARCHIVE), "w", format=tarfile.PAX_FORMAT
-    ) as archive:
+    with (
+        open(os.path.join(unfinished, DOCUMENTS), "w", encoding="ascii") as listed,
+        tarfile.open(os.path.join(unfinished, ARCHIVE), "w", format=tarfile.PAX_FORMAT) as archive,
+    ):
         for path, _size in documents:
             with open(os.path.join(root, path), "rb") as stream:
                 found = os.fstat(stream.fileno())

@@ -1,0 +1,42 @@
+"""Take a set away from its medium, into the quarantine: as much as its manifest says, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any, Dict
+
+from .backup_job import Progress
+from .backup_place import PIECE, SetError, open_plain
+from .base import VerbError
+
+
+def copy_parts(path: str, manifest: Dict[str, Any], target: str, progress: Progress) -> None:
+    """Copy a set away from its medium, as much as its manifest says and not a byte more, and compare hashes. SetError."""
+    room = os.statvfs(target)
+    free, needed = room.f_bavail * room.f_frsize, sum(part["bytes"] for part in manifest["parts"])
+    if free < needed * 1.1:
+        raise VerbError(
+            "backup.no_room",
+            "%d bytes free in %s" % (int(needed * 1.1), target),
+            "%d bytes" % free,
+            "set backup_quarantine_folder to a larger disk",
+        )
+    for part in manifest["parts"]:
+        digest, left = hashlib.sha256(), part["bytes"]
+        with (
+            os.fdopen(open_plain(os.path.join(path, part["name"])), "rb") as source,
+            open(os.path.join(target, part["name"]), "wb") as copy,
+        ):
+            while left:
+                piece = source.read(min(PIECE, left))
+                if not piece:
+                    raise SetError("part_differs", "%s ends %d bytes early" % (part["name"], left))
+                digest.update(piece)
+                copy.write(piece)
+                left -= len(piece)
+                progress.add(len(piece))
+            if source.read(1):
+                raise SetError("part_differs", "%s is longer than its manifest says, or still growing" % part["name"])
+        if digest.hexdigest() != part["sha256"]:
+            raise SetError("part_differs", "%s has another content than its manifest says" % part["name"])  # fmt: skip
