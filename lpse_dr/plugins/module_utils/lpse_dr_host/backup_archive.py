@@ -99,7 +99,7 @@ def inspect(
         if not scannable:
             too_large.append(member.name)
         digest = hashlib.sha256()
-        path = batch.new(member.name) if scannable and batch is not None else os.devnull
+        path = batch.new(member.name, seen) if scannable and batch is not None else os.devnull
         with open(path, "wb") as copy:
             while True:
                 piece = content.read(PIECE)
@@ -107,7 +107,8 @@ def inspect(
                     break
                 digest.update(piece)
                 copy.write(piece)
-                seen(len(piece))
+                if not scannable:
+                    seen(len(piece))
         if scannable and batch is not None:
             batch.written(path, member.size)
         if digest.hexdigest() != wanted.sha256:
@@ -117,4 +118,6 @@ def inspect(
     missing = next(expected, None)
     if missing is not None:
         raise SetError("archive_differs", "%s is on the list and not in the archive" % missing.path)
+    if batch is not None:
+        batch.flush(seen)
     return {"count": count, "bytes": size, "too_large": too_large if batch is not None else []}

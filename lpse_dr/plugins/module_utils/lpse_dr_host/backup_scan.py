@@ -186,7 +186,7 @@ class Batch:
     """Files that wait to be scanned together; a full one is scanned and thrown away, so that disk and memory stay bounded."""
 
     MOST_FILES = 2000
-    MOST_BYTES = 256 << 20
+    MOST_BYTES = 64 << 20
 
     def __init__(self, engine: Engine, scratch: str, user: str) -> None:
         self._engine = engine
@@ -199,10 +199,10 @@ class Batch:
         self.findings: List[Finding] = []
         self.scanned_bytes = 0
 
-    def new(self, title: str) -> str:
+    def new(self, title: str, seen: Any = None) -> str:
         """Return the path of a file to be written; ``title`` is what people know it by."""
         if len(self._waiting) >= self.MOST_FILES or self._bytes >= self.MOST_BYTES:
-            self.flush()
+            self.flush(seen)
         self._count += 1
         path = os.path.join(self._folder, "%d" % self._count)
         self._waiting[path] = (title, 0)
@@ -214,13 +214,15 @@ class Batch:
         self._bytes += size
         os.chown(path, self._account.pw_uid, self._account.pw_gid)
 
-    def flush(self) -> None:
-        """Scan what waits."""
+    def flush(self, seen: Any = None) -> None:
+        """Scan what waits; ``seen`` is told how many bytes that was."""
         if self._waiting:
             for finding in self._engine.scan(self._folder):
                 title = self._waiting.get(finding.path, (finding.path, 0))[0]
                 self.findings.append(finding._replace(path=title))
             self.scanned_bytes += self._bytes
+            if seen is not None:
+                seen(self._bytes)
             for path in self._waiting:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
