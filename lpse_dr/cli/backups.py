@@ -87,13 +87,13 @@ def recorded(office: Office) -> dict[str, str]:
 def progress_text(event: Mapping[str, Any]) -> str:
     """Return how far work on a set is."""
     phase = PHASES.get(str(event.get("phase")))
-    text = _(phase) if phase else str(event.get("phase") or "")
+    text = f"{event.get('subject') or ''}: {_(phase) if phase else event.get('phase') or ''}"
     if event.get("total_bytes"):
-        text += ": " + _("{done} of {total}").format(done=size_text(event.get("done_bytes")), total=size_text(event.get("total_bytes")))  # fmt: skip
+        text += ", " + _("{done} of {total}").format(done=size_text(event.get("done_bytes")), total=size_text(event.get("total_bytes")))  # fmt: skip
         if event.get("eta_seconds") is not None:
             text += ", " + _("about {time} left").format(time=seconds_text(event["eta_seconds"]))
     elif event.get("done_bytes"):
-        text += ": " + size_text(event["done_bytes"])
+        text += ", " + size_text(event["done_bytes"])
     return text
 
 

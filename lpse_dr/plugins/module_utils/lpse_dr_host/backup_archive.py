@@ -68,7 +68,7 @@ def members(folder: str) -> Iterator[Tuple[tarfile.TarInfo, Any]]:
         ):
             for member in archive:
                 # The list of members that tarfile keeps would grow with the archive.
-                archive.members = []
+                archive.members = []  # type: ignore[attr-defined] # typeshed does not know it
                 if not safe_name(member.name):
                     raise SetError("path_outside", repr(member.name[:200]))
                 if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.issparse():

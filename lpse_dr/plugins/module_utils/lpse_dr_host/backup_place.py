@@ -31,7 +31,7 @@ def folder_of(ctx: Context) -> str:
             "backup.medium_missing",
             "the folder %s" % folder,
             "nothing there",
-            "mount the medium, then: lpse-dr backup list",
+            "Have its keeper load the medium, then lpse-dr backup list",
         )
     return folder  # fmt: skip
 

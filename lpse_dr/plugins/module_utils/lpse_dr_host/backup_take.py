@@ -186,7 +186,7 @@ def _archive(ctx: Context, documents: List[Any], unfinished: str, progress: Prog
                 member = tarfile.TarInfo(path)
                 member.size, member.mtime, member.mode = found.st_size, int(found.st_mtime), 0o640
                 hashing = _Hashing(stream, progress)
-                archive.addfile(member, hashing)  # type: ignore[arg-type] # it reads, and reads only
+                archive.addfile(member, hashing)
             total += member.size
             line = {"path": path, "bytes": member.size, "at": member.mtime, "sha256": hashing.digest.hexdigest()}
             listed.write(json.dumps(line) + "\n")
