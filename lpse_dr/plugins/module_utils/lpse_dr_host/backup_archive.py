@@ -81,6 +81,18 @@ def members(folder: str) -> Iterator[Tuple[tarfile.TarInfo, Any]]:
         raise SetError("archive_unreadable", "%s: %s" % (ARCHIVE, error)) from error
 
 
+def pieces(content: Any) -> Iterator[bytes]:
+    """Yield a member's content. SetError where the archive ends in the middle of it."""
+    try:
+        while True:
+            piece: bytes = content.read(PIECE)
+            if not piece:
+                return
+            yield piece
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise SetError("archive_unreadable", "%s: %s" % (ARCHIVE, error)) from error
+
+
 def inspect(
     folder: str, batch: Optional[Batch], seen: Callable[[int], None], row: Callable[[str, str], None]
 ) -> Dict[str, Any]:
@@ -101,10 +113,7 @@ def inspect(
         digest = hashlib.sha256()
         path = batch.new(member.name, seen) if scannable and batch is not None else os.devnull
         with open(path, "wb") as copy:
-            while True:
-                piece = content.read(PIECE)
-                if not piece:
-                    break
+            for piece in pieces(content):
                 digest.update(piece)
                 copy.write(piece)
                 if not scannable:

@@ -27,6 +27,7 @@ from .backup_place import (
     provenance,
     read_manifest,
     strangers,
+    verdict_of,
 )
 from .base import Context, now_iso, write_atomic
 
@@ -86,6 +87,10 @@ def inspect(ctx: Context, args: Dict[str, Any], progress: Progress) -> Dict[str,
         shutil.rmtree(scratch, ignore_errors=True)
     if kept is not None:
         return dict(kept, again=True)
+    if report.judge() == "unknown":
+        # What a working scanner once saw in exactly these bytes is not forgotten because it cannot be seen today.
+        before = verdict_of(name, key.get("manifest_sha256")) or {"evidence": []}
+        report.evidence += [item for item in before["evidence"] if item["verdict"] == "infected"]
     verdict = {
         **key,
         "set": name,

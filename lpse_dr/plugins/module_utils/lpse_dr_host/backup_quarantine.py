@@ -14,7 +14,7 @@ from typing import Any, Dict, List
 from . import backup_archive
 from .backup_copy import copy_parts
 from .backup_job import Progress
-from .backup_place import ARCHIVE, DUMP, PIECE, SET_NAME, SetError, path_of, provenance, read_manifest, verdict_of
+from .backup_place import ARCHIVE, DUMP, SET_NAME, SetError, path_of, provenance, read_manifest, verdict_of
 from .backup_scan import account_of, confined
 from .base import Context, VerbError, now_iso, run, write_atomic
 from .files_place import hash_file
@@ -116,10 +116,7 @@ def _unpack(folder: str, user: Any, progress: Progress) -> None:
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o444)
         with os.fdopen(descriptor, "wb") as copy:
-            while True:
-                piece = content.read(PIECE)
-                if not piece:
-                    break
+            for piece in backup_archive.pieces(content):
                 copy.write(piece)
                 progress.add(len(piece))
     os.unlink(os.path.join(folder, ARCHIVE))
