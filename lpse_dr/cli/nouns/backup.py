@@ -161,6 +161,7 @@ def _ask_since(context: Context) -> str:
 
 
 def _restore(context: Context) -> Answer:
+    from ..backups import VERDICTS
     from ..go import answer_of
 
     name = context.args.set
@@ -168,7 +169,9 @@ def _restore(context: Context) -> Answer:
     watched = _begin(context, RESTORE, {**_variables(context), "backup_set": name}, typed, name)
     figures = watched.result.get("figures") or {}
     if figures.get("bids") is not None:
+        verdict = VERDICTS.get(str(figures.get("verdict")))
         rows = {
+            _("what is known"): _(verdict) if verdict else _("not looked into yet"),
             _("tenders"): str(figures.get("tenders")),
             _("bids"): f"{figures['bids']} ({figures.get('expected_bids') if figures.get('expected_bids') is not None else '?'})",
             _("documents"): f"{figures.get('documents')} ({figures.get('expected_documents')})",

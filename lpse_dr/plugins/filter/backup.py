@@ -31,10 +31,15 @@ def order(sets: list[dict[str, Any]], infected_since: Any, margin_seconds: Any) 
     ordered = sorted(sets, key=lambda item: str(item["set"]), reverse=True)
     for place, item in enumerate(ordered):
         if taken(item) < before:
-            older = next((other["set"] for other in ordered[place + 1 :] if not other.get("problem")), None)
+            older = next((other["set"] for other in ordered[place + 1 :] if comparable(other)), None)
             chosen.append({"set": item["set"], "older": older})
     text = before.astimezone(datetime.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     return {"error": "", "before": text, "later": len(ordered) - len(chosen), "sets": chosen}
+
+
+def comparable(item: dict[str, Any]) -> bool:
+    """Tell whether another set can be compared with this one: it can be read, and is proven to be what was taken."""
+    return not item.get("problem") and item.get("proof") in ("journal", "vault")
 
 
 def taken(item: dict[str, Any]) -> datetime.datetime:

@@ -86,8 +86,8 @@ def ignore(*_anything: Any) -> None:
     """Nobody needs to be told."""
 
 
-def rewrite(**changes: Any) -> Callable[[Path], None]:
-    return lambda folder: (folder / "manifest.json").write_text(json.dumps({**manifest_of(folder), **changes})) and None  # fmt: skip
+def rewrite(**changes: Any) -> Callable[[Path], Any]:
+    return lambda folder: (folder / "manifest.json").write_text(json.dumps({**manifest_of(folder), **changes}))  # fmt: skip
 
 
 def part(**changes: Any) -> Callable[[Path], None]:
@@ -104,6 +104,11 @@ def link(folder: Path) -> None:
     (folder / "manifest.json").symlink_to(folder.parent / "elsewhere")
 
 
+def folder_instead(folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+    (folder / "manifest.json").mkdir()
+
+
 HARMS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda folder: (folder / "manifest.json").unlink(), "part_missing"),
     "empty": (lambda folder: (folder / "manifest.json").write_text(""), "manifest_unreadable"),
@@ -112,7 +117,7 @@ HARMS: dict[str, tuple[Callable[[Path], Any], str]] = {
     "bytes": (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), "manifest_unreadable"),
     "huge": (lambda folder: (folder / "manifest.json").write_text(" " * 1_100_000), "manifest_unreadable"),
     "a link": (link, "part_missing"),
-    "a folder": (lambda folder: ((folder / "manifest.json").unlink(), (folder / "manifest.json").mkdir()), "not_plain"),
+    "a folder": (folder_instead, "not_plain"),
     "another set": (rewrite(set="20260902T000000Z-pdc"), "manifest_unreadable"),
     "another version": (rewrite(schema=2), "manifest_unreadable"),
     "no parts": (rewrite(parts=[]), "manifest_unreadable"),

@@ -12,7 +12,7 @@ DAY = 86400
 
 
 def held(day: int, **more: Any) -> dict[str, Any]:
-    return {"set": f"202609{day:02d}T000000Z-pdc", "taken_at": f"2026-09-{day:02d}T00:00:00.000Z", "ended_at": f"2026-09-{day:02d}T01:00:00.000Z", "problem": None, **more}  # fmt: skip
+    return {"set": f"202609{day:02d}T000000Z-pdc", "taken_at": f"2026-09-{day:02d}T00:00:00.000Z", "ended_at": f"2026-09-{day:02d}T01:00:00.000Z", "problem": None, "proof": "vault", **more}  # fmt: skip
 
 
 SETS = [held(1), held(3), held(2), held(4)]
@@ -40,6 +40,8 @@ def test_the_newest_from_before_it_comes_first(since: str, margin: int, days: li
 def test_each_is_compared_with_the_next_older_one_that_can_be_read() -> None:
     found = order([held(3), held(2, problem="manifest_unreadable: x"), held(1)], "2026-09-09T00:00:00Z", 0)["sets"]
     assert [item["older"] for item in found] == [held(1)["set"], held(1)["set"], None]
+    found = order([held(3), held(2, proof="forged"), held(1, proof="none")], "2026-09-09T00:00:00Z", 0)["sets"]
+    assert [item["older"] for item in found] == [None, None, None]
 
 
 @pytest.mark.parametrize("since", ["", "yesterday", None, "2026-09-05T00:00:00", "2999-01-01T00:00:00Z"])

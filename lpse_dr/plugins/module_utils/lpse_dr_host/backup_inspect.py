@@ -113,7 +113,7 @@ def _scratch(ctx: Context, name: str) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     scratch = os.path.join(folder, name)
     os.makedirs(scratch, mode=0o711)
-    for each in (os.path.dirname(folder), folder):
+    for each in (os.path.dirname(folder), folder, scratch):
         os.chmod(each, 0o711)
     return scratch
 

@@ -90,6 +90,8 @@ def _child(folder: str, name: str, subject: str, work: Work, lock: int) -> None:
     try:
         os.setsid()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        # What comes out of a set is nobody's on this host but of who is given it.
+        os.umask(0o077)
         null = os.open(os.devnull, os.O_RDWR)
         for number in (0, 1, 2):
             os.dup2(null, number)

@@ -71,7 +71,8 @@ def restore(ctx: Context, args: Dict[str, Any], progress: Progress) -> Dict[str,
         if proof["proof"] in ("none", "forged"):
             raise SetError(str(proof["proof"]), str(proof["found"]))
         os.makedirs(folder, mode=0o711)
-        os.chmod(os.path.dirname(folder), 0o711)
+        for each in (os.path.dirname(os.path.dirname(folder)), os.path.dirname(folder), folder):
+            os.chmod(each, 0o711)
         progress.phase("copy", sum(part["bytes"] for part in manifest["parts"]))
         copy_parts(source, manifest, folder, progress)
         for below in ("data", "socket", "files"):
@@ -114,13 +115,15 @@ def _unpack(folder: str, user: Any, progress: Progress) -> None:
     for member, content in backup_archive.members(folder):
         path = os.path.join(root, member.name)
         os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o444)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o400)
         with os.fdopen(descriptor, "wb") as copy:
             for piece in backup_archive.pieces(content):
                 copy.write(piece)
                 progress.add(len(piece))
+    for below, folders, files in os.walk(root):
+        for name in [*folders, *files]:
+            os.chown(os.path.join(below, name), user.pw_uid, user.pw_gid)
     os.unlink(os.path.join(folder, ARCHIVE))
-    os.chmod(root, 0o755)
 
 
 def _program(ctx: Context, name: str) -> str:
@@ -157,7 +160,7 @@ def _start(ctx: Context, name: str, folder: str) -> None:
     with open(os.path.join(data, "postgresql.conf"), "a", encoding="utf-8") as stream:
         stream.writelines("%s = %s\n" % pair for pair in settings.items())
     limits = ["User=%s" % ctx.config["backup_quarantine_user"], "PrivateNetwork=yes", "NoNewPrivileges=yes", "CapabilityBoundingSet=",
-              "ProtectSystem=strict", "ReadWritePaths=%s" % folder, "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes",
+              "ProtectSystem=strict", "ReadWritePaths=%s %s" % (data, channel), "ProtectHome=yes", "PrivateTmp=yes", "PrivateDevices=yes",
               "RestrictAddressFamilies=AF_UNIX", "RestrictSUIDSGID=yes", "KillSignal=SIGINT", "TimeoutStopSec=10"]  # fmt: skip
     words = [word for limit in limits for word in ("--property", limit)]
     run(
@@ -218,7 +221,7 @@ def _load(ctx: Context, folder: str) -> None:
     # The accounts of production are not in a dump and are not wanted here: everything belongs to the one who may do nothing.
     user = str(ctx.config["backup_quarantine_user"])
     dump = os.path.join(folder, DUMP)
-    os.chmod(dump, 0o444)
+    os.chown(dump, account_of(user).pw_uid, -1)
     argv = [
         _program(ctx, "pg_restore"),
         "--exit-on-error",

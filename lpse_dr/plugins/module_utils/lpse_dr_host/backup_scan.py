@@ -106,7 +106,8 @@ class Engine:
         config = os.path.join(self._folder, "clamd.conf")
         with open(config, "w", encoding="utf-8") as stream:
             stream.writelines("%s %s\n" % pair for pair in settings.items())
-        os.chown(self._folder, account.pw_uid, account.pw_gid)
+        for path in (self._folder, config):
+            os.chown(path, account.pw_uid, account.pw_gid)
         self._words = open(os.path.join(self._folder, "words"), "w+b")  # noqa: SIM115 - closed in close
         self._process = subprocess.Popen(
             confined(user, [str(shutil.which(program)), "--foreground", "--config-file=" + config]),

@@ -13,13 +13,13 @@ import shlex
 import shutil
 import subprocess
 import tarfile
-import time
+import tempfile
 from typing import Any, Dict, Iterator, List
 
 from .backup_job import Progress
 from .backup_place import ARCHIVE, DOCUMENTS, DUMP, MANIFEST, PARTS, folder_of, hash_stream, remember
 from .base import Context, VerbError, now_iso, sync_folder
-from .files_place import OWN_FOLDER, excluded
+from .files_place import OWN_FOLDER, assert_current_peer, excluded
 
 STILL_SECONDS = 300
 # Of a tree in use some documents vanish while they are listed; rsync says so with 24, and the rows decide what is missing.
@@ -58,7 +58,7 @@ def _fill(ctx: Context, args: Dict[str, Any], unfinished: str, progress: Progres
     _dump(ctx, source, os.path.join(unfinished, DUMP), progress)
     files_at = now_iso()
     progress.phase("fetch")
-    _fetch(ctx, source)
+    _fetch(ctx, source, args["epoch"])
     documents = list(_documents(ctx, str(ctx.config["backup_staging_folder"])))
     progress.phase("archive", sum(size for _path, size in documents))
     count, size = _archive(ctx, documents, unfinished, progress)
@@ -109,18 +109,25 @@ def _dump(ctx: Context, source: Dict[str, Any], path: str, progress: Progress) -
     _watched(argv, "pg_dump", (0,), lambda: progress.add(os.path.getsize(path) - progress.said["done_bytes"]) if os.path.exists(path) else None)  # fmt: skip
 
 
-def _fetch(ctx: Context, source: Dict[str, Any]) -> None:
-    """Bring the copy beside the sets up to date: only what is new travels, however many sets there are."""
+def _fetch(ctx: Context, source: Dict[str, Any], epoch: Dict[str, Any]) -> None:
+    """Bring the copy beside the sets up to date: only what is new travels, however many sets there are.
+
+    The folder must say of itself that it is the active site's: an unmounted one would look like no documents at all.
+    """
     config = ctx.config
     staging = str(config["backup_staging_folder"])
     os.makedirs(staging, mode=0o700, exist_ok=True)
     ssh = ["ssh", "-T", "-oBatchMode=yes", "-oConnectTimeout=10", "-oStrictHostKeyChecking=yes", "-oIdentitiesOnly=yes",
            "-oServerAliveInterval=5", "-oServerAliveCountMax=3", "-oUserKnownHostsFile=%s" % config["backup_files_known_hosts"],
            "-oGlobalKnownHostsFile=/dev/null", "-i", config["backup_files_key"]]  # fmt: skip
+    far = "%s@%s:./" % (config["backup_files_user"], source["files_address"])
+    rsync = ["rsync", "-rt", "--no-links", "--timeout=%d" % STILL_SECONDS, "-e", shlex.join(ssh)]
+    with tempfile.TemporaryDirectory() as folder:
+        _watched([*rsync, "%s%s/site.json" % (far, OWN_FOLDER), folder + "/"], "rsync", (0,), lambda: None)
+        with open(os.path.join(folder, "site.json"), encoding="utf-8") as stream:
+            assert_current_peer(json.load(stream), epoch)
     # Contents decide nothing here (the archive is hashed); times and sizes do, as at the standby site.
-    argv = ["rsync", "-rt", "--delete", "--delete-excluded", "--no-links", "--timeout=%d" % STILL_SECONDS,
-            "--exclude=/%s" % OWN_FOLDER, "-e", shlex.join(ssh),
-            "%s@%s:./" % (config["backup_files_user"], source["files_address"]), staging + "/"]  # fmt: skip
+    argv = [*rsync, "--delete", "--delete-excluded", "--exclude=/%s" % OWN_FOLDER, far, staging + "/"]
     _watched(argv, "rsync", _GOOD_RSYNC, lambda: None)
 
 
@@ -200,8 +207,3 @@ def _write(path: str, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def new_name(site: str) -> str:
-    """Return the name of a set that begins now; names sort by time."""
-    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()) + "-" + site
