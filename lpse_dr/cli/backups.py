@@ -70,6 +70,16 @@ FINDINGS = {
 }
 
 
+# Findings with figures: the sentence in place of the bare words.
+_COMPARED = N_("{changed} changed, {renamed} renamed, {vanished} gone of {before} documents in {older}")
+FIGURES = {
+    "ransomware_trace": _COMPARED,
+    "documents_touched": _COMPARED,
+    "signatures_old": N_("{days} days, at most {limit}"),
+    "row_without_document": N_("{count}, e.g. {examples}"),
+}
+
+
 def recorded(office: Office) -> dict[str, str]:
     """Return {set: hash of its manifest} as the journals of this machine have them; of a broken one nothing is believed."""
     found: dict[str, str] = {}
@@ -118,10 +128,16 @@ def known_text(item: Mapping[str, Any]) -> str:
     return _(VERDICTS[verdict]) if verdict in VERDICTS else _("not looked into yet")
 
 
-def finding_text(identity: str, words: str) -> str:
-    """Return a piece of evidence in the reader's language, with the free words behind it."""
+def finding_text(identity: str, words: str, data: Mapping[str, Any] | None = None) -> str:
+    """Return a piece of evidence in the reader's language: its figures where it has some, else the free words behind it."""
     known = FINDINGS.get(identity)
+    if data and identity in FIGURES:
+        words = _(FIGURES[identity]).format(**data)
     return f"{_(known) if known else identity}: {words}".rstrip(": ")
+
+
+def _finding(item: Mapping[str, Any]) -> str:
+    return finding_text(str(item["id"]), str(item["found"]), item.get("data"))
 
 
 def show_inspection(context: Context, item: Mapping[str, Any]) -> None:
@@ -132,11 +148,11 @@ def show_inspection(context: Context, item: Mapping[str, Any]) -> None:
     if item.get("again"):
         screen.line(_("looked into at {time} already").format(time=office_time(item.get("at"), context.office.time_zone)), indent="  ")  # fmt: skip
     for evidence in item.get("evidence") or []:
-        screen.line("! " + finding_text(str(evidence["id"]), str(evidence["found"])), indent="  ", following="    ")
+        screen.line("! " + _finding(evidence), indent="  ", following="    ")
     for gap in item.get("uninspected") or []:
-        screen.line("? " + finding_text(str(gap["id"]), str(gap["found"])), indent="  ", following="    ")
+        screen.line("? " + _finding(gap), indent="  ", following="    ")
     for note in item.get("notes") or []:
-        screen.line("- " + finding_text(str(note["id"]), str(note["found"])), indent="  ", following="    ")
+        screen.line("- " + _finding(note), indent="  ", following="    ")
     figures = item.get("figures") or {}
     if figures.get("engine"):
         screen.line(

@@ -10,7 +10,7 @@ import pytest
 from lpse_dr import i18n
 from lpse_dr.cli.backups import FINDINGS, progress_text
 from lpse_dr.journal.folders import incidents
-from lpse_dr.plugins.module_utils.lpse_dr_host import backup_inspect
+from lpse_dr.plugins.module_utils.lpse_dr_host import backup_report
 from lpse_dr.runner.folder import runs
 
 from .conftest import Call, Playbook
@@ -145,4 +145,4 @@ def test_progress_is_in_bytes_and_says_how_long() -> None:
 
 
 def test_every_finding_has_its_words() -> None:
-    assert set(backup_inspect.BLOCKING) <= set(FINDINGS)
+    assert set(backup_report.BLOCKING) <= set(FINDINGS)

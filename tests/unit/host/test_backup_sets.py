@@ -23,9 +23,9 @@ from lpse_dr.plugins.module_utils.lpse_dr_host import (  # fmt: skip
     backup_scan,
     backup_trace,
 )
-from lpse_dr.plugins.module_utils.lpse_dr_host.backup_inspect import Report
 from lpse_dr.plugins.module_utils.lpse_dr_host.backup_job import Progress
 from lpse_dr.plugins.module_utils.lpse_dr_host.backup_place import SetError
+from lpse_dr.plugins.module_utils.lpse_dr_host.backup_report import Report
 from lpse_dr.plugins.module_utils.lpse_dr_host.base import Context
 
 NAME = "20260901T000000Z-pdc"

@@ -31,12 +31,12 @@ def copy_parts(path: str, manifest: Dict[str, Any], target: str, progress: Progr
             while left:
                 piece = source.read(min(PIECE, left))
                 if not piece:
-                    raise SetError("part_differs", "%s ends %d bytes early" % (part["name"], left))
+                    raise SetError("part_differs", "%s: -%d B" % (part["name"], left))
                 digest.update(piece)
                 copy.write(piece)
                 left -= len(piece)
                 progress.add(len(piece))
             if source.read(1):
-                raise SetError("part_differs", "%s is longer than its manifest says, or still growing" % part["name"])
+                raise SetError("part_differs", "%s: +" % part["name"])
         if digest.hexdigest() != part["sha256"]:
-            raise SetError("part_differs", "%s has another content than its manifest says" % part["name"])  # fmt: skip
+            raise SetError("part_differs", "%s: SHA-256" % part["name"])  # fmt: skip

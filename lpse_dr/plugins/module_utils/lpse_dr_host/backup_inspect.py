@@ -29,34 +29,10 @@ from .backup_place import (
     strangers,
     verdict_of,
 )
+from .backup_report import MOST_EVIDENCE, Report
 from .base import Context, now_iso, write_atomic
 
 RULES = 1
-# Only where none of these was found may a set be called clean.
-BLOCKING = ("signatures_missing", "signatures_old", "engine_failed", "scan_failed", "too_large", "rows_unknown")
-MOST_EVIDENCE = 20
-
-
-class Report:
-    """What is found about a set, piece by piece."""
-
-    def __init__(self) -> None:
-        self.evidence: List[Dict[str, Any]] = []
-        self.uninspected: List[Dict[str, Any]] = []
-        self.notes: List[Dict[str, Any]] = []
-
-    def judge(self) -> str:
-        """Return infected | damaged | unknown | clean."""
-        kinds = {item["verdict"] for item in self.evidence}
-        for verdict in ("infected", "damaged", "unknown"):
-            if verdict in kinds:
-                return verdict
-        return "unknown" if any(item["id"] in BLOCKING for item in self.uninspected) else "clean"
-
-    def found(self, verdict: str, id: str, words: str) -> None:
-        """Keep a piece of evidence."""
-        if len(self.evidence) < MOST_EVIDENCE:
-            self.evidence.append({"verdict": verdict, "id": id, "found": words})
 
 
 def inspect(ctx: Context, args: Dict[str, Any], progress: Progress) -> Dict[str, Any]:
@@ -146,14 +122,10 @@ def _look(ctx: Context, path: str, manifest: Dict[str, Any], proof: Dict[str, An
     copy_parts(path, manifest, scratch, progress)
     age = int(ctx.config["backup_signature_days"])
     if signatures["newest"] is None:
-        report.uninspected.append({"id": "signatures_missing", "found": str(ctx.config["backup_signature_folder"])})
+        report.gap("signatures_missing", str(ctx.config["backup_signature_folder"]))
     elif time.time() - signatures["newest"] > age * 86400:
-        report.uninspected.append(
-            {
-                "id": "signatures_old",
-                "found": "%d days, at most %d" % ((time.time() - signatures["newest"]) // 86400, age),
-            }
-        )
+        days = int((time.time() - signatures["newest"]) // 86400)
+        report.gap("signatures_old", "%d > %d" % (days, age), days=days, limit=age)
     progress.phase("scanner")
     user, engine, batch = str(ctx.config["backup_quarantine_user"]), None, None
     try:
@@ -165,11 +137,11 @@ def _look(ctx: Context, path: str, manifest: Dict[str, Any], proof: Dict[str, An
                 figures["engine"] = engine.version
                 batch = backup_scan.Batch(engine, scratch, user)
             except backup_scan.EngineError as error:
-                report.uninspected.append({"id": "engine_failed", "found": str(error)})
+                report.gap("engine_failed", str(error))
         code = _contents(ctx, scratch, batch, report, progress, total, figures)
         _neighbour(ctx, scratch, older, journal, code, report, progress)
     except backup_scan.EngineError as error:
-        report.uninspected.append({"id": "engine_failed", "found": str(error)})
+        report.gap("engine_failed", str(error))
     finally:
         if batch is not None:
             _findings(batch, report)
@@ -205,22 +177,16 @@ def _contents(ctx: Context, folder: str, batch: Optional[backup_scan.Batch], rep
         documents=read["count"], bytes=total, rows=dump.rows, values=dump.values, large_objects=dump.large_objects
     )
     if missing:
-        report.found("damaged", "row_without_document", "%d, e.g. %s" % (len(missing), ", ".join(missing[:3])))
+        report.found(
+            "damaged", "row_without_document", str(len(missing)), count=len(missing), examples=", ".join(missing[:3])
+        )
     if table and not dump.rows and read["count"]:
-        report.uninspected.append(
-            {"id": "rows_unknown", "found": "no row of %s names a document" % table.get("table")}
-        )
+        report.gap("rows_unknown", str(table.get("table")))
     if len(have) > len(seen):
-        report.notes.append({"id": "surplus_documents", "found": str(len(have) - len(seen))})
+        report.note("surplus_documents", str(len(have) - len(seen)))
     if read["too_large"] or dump.too_large:
-        report.uninspected.append(
-            {
-                "id": "too_large",
-                "found": ", ".join(
-                    [*read["too_large"][:3], *(["%d values of the dump" % dump.too_large] if dump.too_large else [])]
-                ),
-            }
-        )
+        values = ["%s * %d" % (PARTS[0], dump.too_large)] if dump.too_large else []
+        report.gap("too_large", ", ".join([*read["too_large"][:3], *values]))
     return dump.code  # fmt: skip
 
 
@@ -243,31 +209,29 @@ def _neighbour(
 ) -> None:
     """Compare with an older set that is what was taken; without one, say that this could not be done."""
     if older is None:
-        report.uninspected.append({"id": "no_older_set", "found": "nothing older to compare with"})
+        report.gap("no_older_set", "")
         return
     progress.phase("compare")
     path = path_of(ctx, older)
     try:
         manifest = read_manifest(path)
     except SetError as error:
-        report.uninspected.append({"id": "no_older_set", "found": "%s: %s" % (older, error.found)})
+        report.gap("no_older_set", "%s: %s" % (older, error.found))
         return
     if provenance(older, manifest["manifest_sha256"], journal)["proof"] not in ("journal", "vault"):
-        report.uninspected.append({"id": "no_older_set", "found": "%s is not proven to be what was taken" % older})
+        report.gap("no_older_set", older)
         return
     parts = {part["name"]: part for part in manifest["parts"]}
     with os.fdopen(open_plain(os.path.join(path, DOCUMENTS)), "rb") as stream:
         if hash_stream(stream) != parts[DOCUMENTS]["sha256"]:
-            report.uninspected.append({"id": "no_older_set", "found": "%s is damaged" % older})
+            report.gap("no_older_set", older)
             return
     trace = backup_trace.compare(backup_archive.listed(path), backup_archive.listed(folder))
-    words = (
-        "of %(before)d documents in %%s %(changed)d changed, %(renamed)d renamed, %(vanished)d gone" % trace % older
-    )
+    figures = {key: trace[key] for key in ("before", "changed", "renamed", "vanished")}
     if trace["suspicious"]:
-        report.found("infected", "ransomware_trace", words + ": " + ", ".join(trace["examples"]))
+        report.found("infected", "ransomware_trace", ", ".join(trace["examples"]), older=older, **figures)
     elif trace["changed"] or trace["renamed"] or trace["vanished"]:
-        report.notes.append({"id": "documents_touched", "found": words})
+        report.note("documents_touched", ", ".join(trace["examples"]), older=older, **figures)
     program = os.path.join(str(ctx.config["backup_postgresql_bin"]), "pg_restore")
     try:
         reader = backup_dump.Reader(None, {}, _ignore)
@@ -275,11 +239,11 @@ def _neighbour(
             path, program, str(ctx.config["backup_quarantine_user"]), reader, _ignore, schema_only=True
         ).code
     except SetError as error:
-        report.uninspected.append({"id": "no_older_code", "found": error.found})
+        report.gap("no_older_code", error.found)
         return
     changes = backup_trace.code_changes(before, code)
     if changes:
-        report.notes.append({"id": "code_changed", "found": "; ".join(changes[:MOST_EVIDENCE])})  # fmt: skip
+        report.note("code_changed", "; ".join(changes[:MOST_EVIDENCE]))  # fmt: skip
 
 
 def _findings(batch: backup_scan.Batch, report: Report) -> None:
@@ -293,4 +257,4 @@ def _findings(batch: backup_scan.Batch, report: Report) -> None:
                 {"limits": "too_large", "encrypted": "encrypted", "failed": "scan_failed"}[finding.kind], []
             ).append(finding.path)
     for id, paths in kinds.items():
-        report.uninspected.append({"id": id, "found": "%d: %s" % (len(paths), ", ".join(paths[:3]))})
+        report.gap(id, "%d: %s" % (len(paths), ", ".join(paths[:3])))
