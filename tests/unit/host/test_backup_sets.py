@@ -243,6 +243,15 @@ def test_a_sparse_member_is_refused(place: Path) -> None:
         list(backup_archive.members(str(place)))
 
 
+def test_a_member_that_says_it_is_larger_than_the_archive(place: Path) -> None:
+    info, _data = member("big")
+    info.size = 1 << 40
+    (place / "files.tar").write_bytes(info.tobuf(tarfile.PAX_FORMAT) + b"\0" * 10240)
+    with pytest.raises(SetError) as raised:
+        list(backup_archive.members(str(place)))
+    assert raised.value.id == "archive_bomb"
+
+
 DIFFERENT: dict[str, dict[str, bytes]] = {
     "one is missing": {"2026/a.enc": HELD["2026/a.enc"]},
     "one too many": {**HELD, "2026/c.enc": b"c"},

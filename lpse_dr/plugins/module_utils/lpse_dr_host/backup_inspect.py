@@ -154,6 +154,7 @@ def _contents(ctx: Context, folder: str, batch: Optional[backup_scan.Batch], rep
               figures: Dict[str, Any]) -> Dict[str, str]:  # fmt: skip
     """Read archive and dump to their ends; every row must have its document. Returns the code of the dump."""
     have: Set[bytes] = set()
+    began = time.monotonic()
     progress.phase("documents", os.path.getsize(os.path.join(folder, PARTS[1])))
     read = backup_archive.inspect(folder, batch, progress.add, lambda path, sha256: have.add(_key(path, sha256)))
     progress.phase("database", os.path.getsize(os.path.join(folder, PARTS[0])))
@@ -173,6 +174,7 @@ def _contents(ctx: Context, folder: str, batch: Optional[backup_scan.Batch], rep
     dump = backup_dump.read(folder, program, str(ctx.config["backup_quarantine_user"]), reader, progress.add)
     if batch is not None:
         batch.flush()
+        figures.update(scanned_bytes=batch.scanned_bytes, scan_seconds=round(time.monotonic() - began, 3))
     figures.update(
         documents=read["count"], bytes=total, rows=dump.rows, values=dump.values, large_objects=dump.large_objects
     )
