@@ -59,13 +59,10 @@ def safe_name(name: str) -> bool:
 
 def members(folder: str) -> Iterator[Tuple[tarfile.TarInfo, Any]]:
     """Yield (member, its open content), in order. SetError for whatever is no plain file inside the archive."""
-    size = os.path.getsize(os.path.join(folder, ARCHIVE))
-    taken = 0
+    path = os.path.join(folder, ARCHIVE)
+    size, taken = os.path.getsize(path), 0
     try:
-        with (
-            os.fdopen(open_plain(os.path.join(folder, ARCHIVE)), "rb") as stream,
-            tarfile.open(fileobj=stream, mode="r:") as archive,
-        ):
+        with os.fdopen(open_plain(path), "rb") as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
             for member in archive:
                 # The list of members that tarfile keeps would grow with the archive.
                 archive.members = []  # type: ignore[attr-defined] # typeshed does not know it

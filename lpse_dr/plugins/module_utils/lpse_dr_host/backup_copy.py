@@ -24,10 +24,8 @@ def copy_parts(path: str, manifest: Dict[str, Any], target: str, progress: Progr
         )
     for part in manifest["parts"]:
         digest, left = hashlib.sha256(), part["bytes"]
-        with (
-            os.fdopen(open_plain(os.path.join(path, part["name"])), "rb") as source,
-            open(os.path.join(target, part["name"]), "wb") as copy,
-        ):
+        here, there = os.path.join(path, part["name"]), os.path.join(target, part["name"])
+        with os.fdopen(open_plain(here), "rb") as source, open(there, "wb") as copy:
             while left:
                 piece = source.read(min(PIECE, left))
                 if not piece:

@@ -96,10 +96,8 @@ def _scratch(ctx: Context, name: str) -> str:
 
 def _kept(name: str, key: Dict[str, Any], proof: Dict[str, Any]) -> Optional[Dict[str, Any]]:
     """Return an earlier verdict on exactly this question. One that something prevented is not worth keeping."""
-    with (
-        contextlib.suppress(OSError, ValueError),
-        open(os.path.join(own_folder("verdicts"), name + ".json"), encoding="utf-8") as stream,
-    ):
+    path = os.path.join(own_folder("verdicts"), name + ".json")
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as stream:
         found: Dict[str, Any] = json.load(stream)
         same = all(found.get(word) == value for word, value in key.items()) and found.get("proof") == proof["proof"]
         return found if same and found["verdict"] != "unknown" else None

@@ -51,10 +51,8 @@ def active(name: str) -> bool:
 
 
 def _checked(folder: str) -> Any:
-    with (
-        contextlib.suppress(OSError, ValueError),
-        open(os.path.join(folder, "checked.json"), encoding="utf-8") as stream,
-    ):
+    path = os.path.join(folder, "checked.json")
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="utf-8") as stream:
         return json.load(stream)
     return None
 

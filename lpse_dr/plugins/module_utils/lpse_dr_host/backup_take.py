@@ -183,10 +183,9 @@ class _Hashing:
 def _archive(ctx: Context, documents: List[Any], unfinished: str, progress: Progress) -> Any:
     """Write the archive, and beside it a line a document: path, size, time and hash."""
     root, total = str(ctx.config["backup_staging_folder"]), 0
-    with (
-        open(os.path.join(unfinished, DOCUMENTS), "w", encoding="ascii") as listed,
-        tarfile.open(os.path.join(unfinished, ARCHIVE), "w", format=tarfile.PAX_FORMAT) as archive,
-    ):
+    names, packed = os.path.join(unfinished, DOCUMENTS), os.path.join(unfinished, ARCHIVE)
+    pax = tarfile.PAX_FORMAT
+    with open(names, "w", encoding="ascii") as listed, tarfile.open(packed, "w", format=pax) as archive:
         for path, _size in documents:
             with open(os.path.join(root, path), "rb") as stream:
                 found = os.fstat(stream.fileno())
