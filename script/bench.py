@@ -225,6 +225,46 @@ def isolation(lab: Lab, rounds: int) -> dict[str, float]:
     }
 
 
+# As an inspection sets its own; the scanner reads what root alone may read by descriptors that it is handed.
+BARE = """
+conf=/run/bench-clamd.conf; socket=/run/bench-clamd.sock
+printf '%s\\n' "LocalSocket $socket" 'DatabaseDirectory /var/lib/clamav' 'User root' "MaxThreads $(nproc)" 'MaxFileSize 2000M' 'MaxScanSize 2000M' >$conf
+clamd --config-file=$conf
+began=$(date +%s.%N)
+clamdscan --config-file=$conf --multiscan --fdpass --no-summary /var/lib/lpse-dr/backup/staging >/dev/null
+ended=$(date +%s.%N)
+kill "$(pgrep -x clamd)"
+python3 -c "print($ended - $began)"
+"""
+
+
+def scanning(lab: Lab, rounds: int) -> dict[str, float]:
+    """Return how quickly a set is looked into, beside the scanner alone over the same documents."""
+    with LoadSession(lab, seconds=20, clients=8) as session:
+        session.collect()
+    timed(command(lab, "backup", "take", "--yes", "--reason", "bench"))
+    vault = lab.in_group("vault")[0].container
+    ours, bare, size = [], [], 0
+    for _ in range(rounds):
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        # What was found is kept; the bench wants it to be looked for again.
+        subprocess.run(["docker", "exec", vault, "rm", "-rf", "/var/lib/lpse-dr/backup/verdicts"], check=True)
+        words = ("backup", "find-clean", "--infected-since", since, "--margin", "0s", "--output", "json")
+        done = subprocess.run(command(lab, *words), capture_output=True, text=True, check=True)
+        (found,) = json.loads(done.stdout.strip().splitlines()[-1])["figures"]["sets"]
+        ours.append(found["figures"]["scan_seconds"])
+        size = found["figures"]["scanned_bytes"]
+        alone = subprocess.run(
+            ["docker", "exec", vault, "sh", "-c", BARE], capture_output=True, text=True, check=True
+        )
+        bare.append(float(alone.stdout.strip().splitlines()[-1]))
+    return {
+        "scan_megabytes": round(size / 1e6, 1),
+        "scan_megabytes_per_second": round(size / 1e6 / median(ours), 1),
+        "scan_over_bare_clamdscan": round(median(bare) / median(ours), 2),
+    }
+
+
 Say = Callable[[str], None]
 Figures = dict[str, float | int | str | None]
 
@@ -274,6 +314,7 @@ def measure_emergency(rounds: int, say: Say) -> Figures:
     lab, times = fresh(say), min(rounds, 3)
     return {
         **isolation(lab, times),
+        **scanning(lab, times),
         "halt_command_seconds": median([halt(lab) for _ in range(times)]),
         "failover_command_to_first_bid_seconds": median([failover(say) for _ in range(times)]),
     }

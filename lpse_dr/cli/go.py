@@ -19,6 +19,8 @@ from .context import Answer, Context, DetachedRunError
 from .screen import VERDICTS, seconds_text, value_text
 from .wording import guard_texts, phase_title
 
+_JOB_SECONDS = 10
+
 
 @dataclass
 class Watched:
@@ -48,6 +50,8 @@ class Progress:
         self._quiet = quiet
         self._started = time.monotonic()
         self._safe = True
+        self._part: tuple[Any, Any] | None = None
+        self._said = 0.0
 
     def show(self, event: Mapping[str, Any], watched: Watched) -> None:
         """Take one event in, and say what a person needs to know of it."""
@@ -67,6 +71,8 @@ class Progress:
             watched.steps += event.get("steps") or []
         elif kind == "vlan":
             watched.told.setdefault("vlan", []).append(dict(event))
+        elif kind == "job":
+            self._job(event)
         elif kind == "fired":
             self._line(_("Past the point of no return"))
         elif kind == "progress" and event.get("figures"):
@@ -81,6 +87,15 @@ class Progress:
             self._line(
                 f"  {event.get('outcome')}: {event.get('host')}: {event.get('task')} {event.get('message')}".rstrip()
             )
+
+    def _job(self, event: Mapping[str, Any]) -> None:
+        """Say how far long work is: at each new part of it, and every few seconds."""
+        from .backups import progress_text
+
+        now, part = time.monotonic(), (event.get("subject"), event.get("phase"))
+        if part != self._part or now - self._said > _JOB_SECONDS:
+            self._part, self._said = part, now
+            self._line("  " + progress_text(event))
 
     def _line(self, text: str) -> None:
         if not self._quiet:

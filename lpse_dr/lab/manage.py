@@ -114,7 +114,7 @@ def _build(name: str, variant: Variant, tag: str, progress: Progress) -> Lab:
     progress(_("keys and configuration"))
     addresses = {host.name: list(host.addresses.values()) for host in lab.hosts.values()}
     servers = [host.name for host in lab.in_group("database")]
-    files = [host.name for host in lab.in_group("application")]
+    files = [host.name for group in ("application", "vault") for host in lab.in_group(group)]
     secret = material.make(addresses, servers, files, overlay.SERVICE)
     flags = containers.run_flags()
     now = time.time()

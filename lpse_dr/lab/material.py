@@ -154,6 +154,7 @@ def make(addresses: dict[str, list[str]], servers: Iterable[str], files: Iterabl
         passwords={
             "epns": secrets.token_urlsafe(24),
             "replicator": secrets.token_urlsafe(24),
+            "backup": secrets.token_urlsafe(24),
             "tsig": base64.b64encode(secrets.token_bytes(32)).decode(),
             "fence": secrets.token_hex(32),
             "vault": secrets.token_urlsafe(24),

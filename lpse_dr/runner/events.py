@@ -27,9 +27,13 @@ def translate(event: Event) -> list[Event]:
         return [{"at": at, "kind": "playbook"}]
     if name in ("verbose", "error", "warning"):
         return [{"at": at, "kind": "output", "text": line} for line in output_lines(str(event.get("stdout", "")))]
+    result = data.get("res") or {}
+    if name == "runner_retry":
+        # Asked once more about work that goes on: only how far it is, and no task that has ended.
+        told = result.get("lpse_dr")
+        return [{**told, "at": at}] if isinstance(told, dict) and told.get("kind") == "job" else []
     if name not in _RESULTS:
         return []
-    result = data.get("res") or {}
     host = data.get("host")
     found: list[Event] = []
     told = result.get("lpse_dr")

@@ -1,7 +1,8 @@
-"""A host of the office is infected: staff are cut off while vendors go on, then let in again."""
+"""A host of the office is infected: staff are cut off while vendors go on, the last clean backup is found, all is let in again."""
 
 from __future__ import annotations
 
+import datetime
 import time
 
 import pytest
@@ -65,3 +66,38 @@ def test_nothing_passes_any_border_soon_after_the_order(lab: Lab, active: str) -
         assert confirmed < 45
     finally:
         assert vlan(lab, "release").json["verdict"] == "COMPLETED"
+
+
+def say(lab: Lab, *words: str) -> Answer:
+    """Give any order as a script would; it must be done and proven."""
+    answer = lpse_dr("--lab", lab.name, "--output", "json", *words)
+    assert (answer.code, answer.json["verdict"]) == (0, "COMPLETED"), answer.json
+    return answer
+
+
+def test_the_last_clean_backup_is_found_and_brought_up_while_vendors_go_on(lab: Lab, active: str) -> None:
+    standby = next(site for site in ("pdc", "drc") if site != active)
+    because = ("--yes", "--reason", "virus")
+    taken = say(lab, "backup", "take", *because).json["figures"]
+    since = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    with LoadSession(lab, seconds=150, clients=4) as session:
+        assert vlan(lab, "isolate", "office").json["verdict"] == "COMPLETED"
+        first_sign = ("--infected-since", since, "--margin", "0s")
+        say(lab, "replication", "halt", "--at", standby, *first_sign, *because)
+        found = say(lab, "backup", "find-clean", *first_sign).json["figures"]
+        assert found["clean_set"] == taken["set"]
+        # The journal of the machine that took it says that it is what was taken.
+        assert (found["sets"][0]["proof"], found["sets"][0]["figures"]["documents"]) == (
+            "journal",
+            taken["documents"],
+        )
+        up = say(lab, "backup", "restore", taken["set"], "--into", "quarantine", *because).json["figures"]
+        assert (up["network"], up["read_only"], up["without_document"]) == (["lo"], True, 0)
+        assert up["bids"] == found["sets"][0]["figures"]["rows"]
+        say(lab, "backup", "cleanup", taken["set"], *because)
+        assert vlan(lab, "release").json["verdict"] == "COMPLETED"
+        say(lab, "replication", "resume", "--at", standby, "--ordered-by", "Koordinator", *because)
+        session.stop()
+        load = session.collect()
+    assert (load.failed, load.errors) == (0, {})
+    assert audit(lab).lost == ()

@@ -10,13 +10,16 @@ useradd --uid 5002 --gid 5002 --create-home --shell /usr/sbin/nologin appserv
 groupadd --gid 5003 lpse-dr-files
 # The file stream only reads: membership of the owner's group is enough, and write permission is never given to it.
 useradd --uid 5003 --gid 5003 --groups appserv --create-home --shell /bin/sh lpse-dr-files
+# What comes out of a backup is looked at, and started, as somebody who may do nothing.
+groupadd --gid 5004 lpse-dr-quarantine
+useradd --uid 5004 --gid 5004 --home-dir /var/lib/lpse-dr/quarantine --no-create-home --shell /usr/sbin/nologin lpse-dr-quarantine
 passwd --quiet --lock root
 install -d -m 0755 /var/lib/lpse-dr /etc/lpse-dr /opt/spse /opt/lpse-lab /etc/spse
 install -d -m 0750 -o appserv -g appserv /home/file /home/file/file_prod
 chmod 0755 /home/file
 
 # Nothing starts by itself; each host's overlay enables what it runs.
-for unit in ssh haproxy knot postgresql nftables cron rsync dnsmasq systemd-networkd systemd-resolved systemd-timesyncd \
+for unit in ssh haproxy knot postgresql nftables cron rsync dnsmasq clamav-daemon clamav-freshclam systemd-networkd systemd-resolved systemd-timesyncd \
     e2scrub_reap remote-fs.target machines.target; do
     systemctl disable --quiet "$unit" 2>/dev/null || true
 done

@@ -129,4 +129,7 @@ class ActionModule(ActionBase):  # type: ignore[misc, unused-ignore] # Ansible s
             if "reading" in result
             else {}
         )
+        if "job_progress" in result:
+            # Work that outlasts a question says how far it is; asked again and again, it makes a line that moves.
+            found_reading["lpse_dr"] = {"kind": "job", **result["job_progress"]}
         return {"changed": bool(result.get("changed")), "result": result, **found_reading}

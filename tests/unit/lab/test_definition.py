@@ -29,7 +29,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
 @pytest.fixture(scope="module")
 def secret() -> material.Material:
     hosts = {name: ["172.30.7.1"] for name in topology.host_names()}
-    return material.make(hosts, ["pdc-db", "drc-db"], ["pdc-app", "drc-app"], overlay.SERVICE)
+    return material.make(hosts, ["pdc-db", "drc-db"], ["pdc-app", "drc-app", "drc-vault"], overlay.SERVICE)
 
 
 def files(lab: Lab, secret: material.Material, host: str) -> dict[str, tarfile.TarInfo]:

@@ -93,6 +93,9 @@ def test_events_are_translated() -> None:
     assert translate(event)[0] == {"kind": "phase", "phase": "guard", "at": "2026-01-01T00:00:00Z"}
     reading = _runner_event("runner_on_ok", {"reading": {"host": "h"}})
     assert [item["kind"] for item in translate(reading)] == ["reading", "task"]
+    asked_again = _runner_event("runner_retry", {"lpse_dr": {"kind": "job", "phase": "copy"}, "attempts": 2})
+    assert [item["kind"] for item in translate(asked_again)] == ["job"]
+    assert translate(_runner_event("runner_retry", {"attempts": 2})) == []
     failed = _runner_event("runner_on_failed", {"error": {"id": "db.down", "found": "down"}, "msg": "long"})
     assert translate(failed)[0]["message"] == "db.down: down"
     loop = _runner_event("runner_on_ok", {"results": [{"lpse_dr": {"kind": "phase"}}], "changed": True})

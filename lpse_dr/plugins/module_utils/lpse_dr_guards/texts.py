@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Mapping, NamedTuple, Tuple
 
+from .texts_backup import BACKUP_REPORTS
 from .texts_failover import FAILOVER, FAILOVER_REPORTS, FAILOVER_WORDS
 from .texts_standby import STANDBY, STANDBY_REPORTS
 from .vlan_texts import SENTENCES as _VLAN
@@ -272,7 +273,7 @@ REPORTS: Dict[str, Text] = {
     "database.no_answer": Text("The database answers in time", "", "none in time; the session was ended", ""),
     "database.connection_lost": Text("The database stays in contact", "", "", ""),
     "database.sql_failed": Text("The database performs a statement", "", "", ""),
-    **{identity: Text(*words) for identity, words in {**FAILOVER_REPORTS, **STANDBY_REPORTS}.items()},
+    **{identity: Text(*words) for identity, words in {**FAILOVER_REPORTS, **STANDBY_REPORTS, **BACKUP_REPORTS}.items()},
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from . import (
     agent,
     application,
+    backup,
     database,
     failover,
     fence,
@@ -24,6 +25,7 @@ __all__ = [
     "READING",
     "agent",
     "application",
+    "backup",
     "database",
     "failover",
     "fence",

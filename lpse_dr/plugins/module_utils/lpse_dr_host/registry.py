@@ -9,6 +9,7 @@ from .base import Context, Verb, VerbError, assert_current
 
 NOUNS = (
     "application",
+    "backup",
     "database",
     "failover",
     "fence",
@@ -26,6 +27,7 @@ NOUNS = (
 # host.claim is how an operation is accepted.
 READING = {
     "application.status", "application.await_health",
+    "backup.status", "backup.job",
     "database.status", "database.control", "database.await_replay", "database.await_streaming",
     "failover.assert_sealed", "failover.rows", "failover.documents",
     "fence.status", "fence.await", "fence.await_grants",

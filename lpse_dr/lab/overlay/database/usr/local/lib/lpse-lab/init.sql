@@ -2,9 +2,15 @@
 \set ON_ERROR_STOP on
 \getenv epns_password EPNS_PASSWORD
 \getenv replicator_password REPLICATOR_PASSWORD
+\getenv backup_password BACKUP_PASSWORD
 CREATE ROLE epns LOGIN PASSWORD :'epns_password';
 CREATE ROLE replicator LOGIN REPLICATION PASSWORD :'replicator_password';
 CREATE ROLE lpse_dr LOGIN;
+-- Reads everything for a backup and writes nothing. Large objects know no such role; the last setting lets it read them too.
+CREATE ROLE lpse_dr_backup LOGIN PASSWORD :'backup_password';
+GRANT pg_read_all_data TO lpse_dr_backup;
+ALTER ROLE lpse_dr_backup SET default_transaction_read_only = on;
+ALTER ROLE lpse_dr_backup SET lo_compat_privileges = on;
 GRANT pg_monitor TO lpse_dr;
 GRANT EXECUTE ON FUNCTION pg_ls_dir(text, boolean, boolean), pg_stat_file(text, boolean), pg_read_binary_file(text),
     pg_read_binary_file(text, bigint, bigint, boolean) TO replicator;
