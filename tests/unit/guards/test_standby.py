@@ -91,6 +91,13 @@ def foreign_timeline(facts: Facts) -> None:
     old(facts)["control"]["timeline"] = 77
 
 
+def followed_before_it_was_stopped(facts: Facts) -> None:
+    """Its last checkpoint is of the old timeline; what it has received since is of the new one, from who is active now."""
+    old(facts).update(running=False, writable=False, in_recovery=None, receiver=None)
+    old(facts)["control"].update(state="shut down in recovery", min_recovery_timeline=new(facts)["timeline"])
+    old(facts)["standby"]["end_lsn"] = new(facts)["lsn"]["current"]
+
+
 def no_data(facts: Facts) -> None:
     old(facts).update(control=None, running=False, writable=False, in_recovery=None, receiver=None)
     old(facts)["standby"].update(exists=False, data_bytes=None, end_lsn=None)
@@ -130,6 +137,7 @@ WAYS: list[tuple[Change, str, str, bool]] = [
     (no_access, "seed", "no_rewind", True),
     (log_recycled, "seed", "no_rewind", True),
     (rewind_failed, "seed", "no_rewind", True),
+    (followed_before_it_was_stopped, "rejoin", "not_past", False),
     (foreign_timeline, "seed", "no_fork", True),
     (no_data, "seed", "no_data", False),
     (follows, "none", "follows", False),

@@ -16,7 +16,7 @@ from lpse_dr.plugins.module_utils.lpse_dr_host.base import Context, VerbError
 from lpse_dr.plugins.module_utils.lpse_dr_host.database_cluster import Cluster
 from lpse_dr.plugins.module_utils.lpse_dr_host.standby import auto_conf
 from lpse_dr.plugins.module_utils.lpse_dr_host.standby_place import without_password
-from lpse_dr.plugins.module_utils.lpse_dr_host.standby_reading import in_database, parse_end
+from lpse_dr.plugins.module_utils.lpse_dr_host.standby_reading import in_database, parse_end, record_end
 
 
 def row(number: int, path: str | None = None) -> dict[str, Any]:
@@ -71,17 +71,38 @@ def test_rows_that_are_alike_are_no_loss_and_different_ones_are() -> None:
     assert [(item["id"], item["reason"]) for item in found] == [("2", "different"), ("3", "only")]
 
 
+ERROR = "pg_waldump: error: error in WAL record at "
+
+
 @pytest.mark.parametrize(
     ("said", "end"),
     [
-        ("pg_waldump: error: error in WAL record at 0/3000228: invalid record length at 0/3000260: wanted 24, got 0\n", ["0/3000260"]),
-        ("pg_waldump: error: error in WAL record at 1/FFFFF8: record with incorrect prev-link 0/1 at 1/1000028\n", ["1/1000028"]),
-        ("pg_waldump: error: could not find file \"000000010000000000000002\"\n", []),
-        ("", []),
+        (ERROR + "0/3000228: invalid record length at 0/3000260: wanted 24, got 0\n", ("0/3000260", "0/3000228")),
+        (ERROR + "1/FFFFF8: record with incorrect prev-link 0/1 at 1/1000028\n", ("1/1000028", "1/FFFFF8")),
+        (ERROR + "0/7001F90: unexpected pageaddr 0/3002000 in log segment 000000010000000000000007, offset 8192\n", (None, "0/7001F90")),
+        ('pg_waldump: error: could not find file "000000010000000000000002"\n', (None, None)),
+        ("", (None, None)),
     ],
 )  # fmt: skip
-def test_the_end_of_the_log_is_where_no_record_follows(said: str, end: list[str]) -> None:
+def test_the_end_of_the_log_is_where_no_record_follows(said: str, end: tuple[str | None, str | None]) -> None:
     assert parse_end(said) == end
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "end"),
+    [
+        (0x7000110, 54, 0x7000148),
+        # Ends with its page, goes on over a header, begins a segment with the longer one.
+        (0x7001FC8, 56, 0x7002000),
+        (0x7001FC8, 57, 0x7002020),
+        (0x6FFFFF8, 16, 0x7000030),
+    ],
+)
+def test_where_a_record_ends(start: int, length: int, end: int) -> None:
+    shown = (
+        f"rmgr: Heap        len (rec/tot):     59/{length:6}, tx:        745, lsn: 0/07000110, prev 0/070000D8, desc"
+    )
+    assert record_end(shown, start, 16 << 20) == end
 
 
 def test_the_new_standby_follows_whom_it_followed_and_is_not_armed() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from lpse_dr.plugins.module_utils.lpse_dr_host import base, salvage
 from lpse_dr.plugins.module_utils.lpse_dr_host.base import Context, VerbError
 from lpse_dr.plugins.module_utils.lpse_dr_host.lsn import lsn_to_int
 from lpse_dr.plugins.module_utils.lpse_dr_host.registry import perform
+from lpse_dr.plugins.module_utils.lpse_dr_host.standby_reading import parse_end, record_end
 from tests.unit.host import database_sites
 from tests.unit.host.database_sites import BIN, USER, Site, as_user
 
@@ -169,6 +171,14 @@ def test_where_the_log_ends_is_read_from_the_log_and_past_the_fork(lost: tuple[L
     found = pdc.measured()["standby"]
     fork = drc.measured()["timeline_history"][-1]["lsn"]
     assert lsn_to_int(found["end_lsn"]) > lsn_to_int(fork)
+    # The same place by the other way, which is gone where pg_waldump names none.
+    control, dump = pdc.measured()["control"], [str(BIN / "pg_waldump"), "-p", str(pdc.data / "pg_wal"), "-t", "1"]
+    whole = subprocess.run([*dump, "-q", "-s", control["redo_lsn"]], capture_output=True, text=True, check=False)
+    end, last = parse_end(whole.stderr)
+    assert end == found["end_lsn"]
+    assert last is not None
+    one = subprocess.run([*dump, "-s", last, "-n", "1"], capture_output=True, text=True, check=True).stdout
+    assert record_end(one, lsn_to_int(last), control["wal_segment_bytes"]) == lsn_to_int(end)
     assert (found["hints"], found["rewind_ok"], found["major"]) == (True, True, int(database_sites.MAJOR))
     assert found["data_bytes"] > 10 << 20
     assert (found["conninfo_host"], found["slot_name"]) == (str(pdc.data.parent), "lpse_dr_pdc")

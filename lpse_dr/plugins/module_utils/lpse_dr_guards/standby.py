@@ -63,9 +63,15 @@ def _lsn(text: Any) -> Optional[int]:
         return None
 
 
+def timeline_of(view: View) -> Optional[int]:
+    """Return the newest timeline that this side was on: its last checkpoint may be older than what it has followed since."""
+    known = [view.known(view.target, "database.control." + name) for name in ("timeline", "min_recovery_timeline")]
+    return max((number for number in known if isinstance(number, int)), default=None)
+
+
 def fork_of(view: View) -> Optional[str]:
     """Return where the active side's history left the timeline that this side is on; its own position where it did not."""
-    here = view.known(view.target, "database.control.timeline")
+    here = timeline_of(view)
     if here is not None and here == view.known(view.source, "database.timeline"):
         found = view.known(view.source, "database.lsn.current")
     else:
@@ -104,7 +110,7 @@ def way_of(view: View) -> Way:
         **moved,
         "fork": fork or "unknown",
         "end": end or "unknown",
-        "timeline": view.known(view.target, "database.control.timeline"),
+        "timeline": timeline_of(view),
     }
     if kept.get("phase") in ("ready", "swapped") and kept.get("way") in (REWIND, SEED):
         # What is already made is put into its place, whatever would be quicker now.

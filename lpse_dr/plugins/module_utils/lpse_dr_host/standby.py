@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import time
 from typing import Any, Dict, List, Optional
@@ -139,6 +140,10 @@ def _base_backup(ctx: Context, cluster: Cluster, slot: str) -> Job:
         "fast",
     ]
     argv += ["-S", valid_slot(slot), "-P", "--no-password"]
+    # Where the parent is not the cluster's own, its user could not make the folder.
+    owner = pwd.getpwnam(cluster.user)
+    os.mkdir(next_folder(cluster), 0o700)
+    os.chown(next_folder(cluster), owner.pw_uid, owner.pw_gid)
     return Job("pg_basebackup", cluster.as_user(mortal(argv)), home(cluster), passes)
 
 

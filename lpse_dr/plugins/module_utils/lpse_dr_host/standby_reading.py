@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 from functools import wraps
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import base
 from .base import Context, Verb, VerbError
@@ -16,6 +16,7 @@ from .lsn import int_to_lsn, lsn_to_int
 from .standby_place import home, next_folder, record, secret, sizes, without_password
 
 WALDUMP_SECONDS = 60.0
+PAGE_BYTES = 8192
 # What a role needs so that pg_rewind may read through SQL.
 RIGHTS = (
     "pg_ls_dir(text, boolean, boolean)", "pg_stat_file(text, boolean)", "pg_read_binary_file(text)",
@@ -110,15 +111,43 @@ def end_of_log(cluster: Cluster, data: str, control: Dict[str, Any]) -> Optional
         argv += ["-s", control["redo_lsn"]]
         try:
             said = base.run(argv, WALDUMP_SECONDS, check=False, env={"LC_ALL": "C"}).stderr
+            end, last = parse_end(said)
+            if end is not None:
+                ends.append(lsn_to_int(end))
+            elif last is not None:
+                one = [*argv[:-1], last, "-n", "1"]
+                one.remove("-q")
+                shown = base.run(one, 10.0, check=False, env={"LC_ALL": "C"}).stdout
+                ends.append(record_end(shown, lsn_to_int(last), int(control["wal_segment_bytes"])))
         except VerbError:
             return None
-        ends += [lsn_to_int(place) for place in parse_end(said)]
     return int_to_lsn(max(ends)) if ends else None
 
 
-def parse_end(said: str) -> List[str]:
-    """Return the position at which pg_waldump found no further record: it names it in the error with which it ends."""
-    return re.findall(r"error in WAL record at [0-9A-F]+/[0-9A-F]+:.* at ([0-9A-F]+/[0-9A-F]+)", said)[-1:]
+def parse_end(said: str) -> Tuple[Optional[str], Optional[str]]:
+    """Return (where no further record was found, where the last good one begins) from the error with which pg_waldump ends.
+
+    Behind the end lies nothing, or what is left of a piece of log that was used before; of the latter it names no place.
+    """
+    found = re.findall(r"error in WAL record at ([0-9A-F]+/[0-9A-F]+):(?:.* at ([0-9A-F]+/[0-9A-F]+))?", said)[-1:]
+    return (found[0][1] or None, found[0][0]) if found else (None, None)
+
+
+def record_end(shown: str, start: int, segment_bytes: int) -> int:
+    """Return where the record at ``start`` ends, as pg_waldump shows its length; VerbError where it shows none.
+
+    Each page begins with a header, the first one of a segment with a longer one.
+    """
+    length = re.search(r"len \(rec/tot\):\s*\d+/\s*(\d+)", shown)
+    if length is None:
+        raise VerbError("database.lsn_unreadable", "the last record of the log", shown[:80] or "nothing")
+    place, left = start, int(length[1])
+    while left > 0:
+        if place % PAGE_BYTES == 0:
+            place += 24 if place % segment_bytes else 40
+        step = min(left, PAGE_BYTES - place % PAGE_BYTES)
+        place, left = place + step, left - step
+    return (place + 7) // 8 * 8
 
 
 def in_database(conninfo: str) -> str:
