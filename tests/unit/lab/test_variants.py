@@ -42,7 +42,7 @@ def lab(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
 @pytest.fixture(scope="module")
 def secret() -> material.Material:
     hosts = {name: ["172.30.7.1"] for name in topology.host_names()}
-    return material.make(hosts, ["pdc-db", "drc-db"], ["pdc-app", "drc-app"], overlay.SERVICE)
+    return material.make(hosts, ["pdc-db", "drc-db"], ["pdc-app", "drc-app", "drc-vault"], overlay.SERVICE)
 
 
 def laid(lab: Lab, secret: material.Material, host: str) -> dict[str, str]:
