@@ -216,7 +216,7 @@ def test_seed_under_load_is_killed_and_run_again(lab: Lab, active: str) -> None:
 def test_killed_in_the_middle_the_same_command_goes_on(lab: Lab, active: str, step: str, moment: str) -> None:
     standby = other(active)
     assert command(lab, "database", "stop", "--at", standby).code == 0
-    reality.on(lab, f"{standby}-db", f"mv {DATA} {DATA}.away")
+    reality.on(lab, f"{standby}-db", f"rm -rf {DATA}.away; mv {DATA} {DATA}.away")
     run_and_kill(lab, {"from_site": active, "to_site": standby}, step, moment, "replication_seed")
     assert reality.writable_sites(lab) == [active]
     answer = command(lab, "replication", "seed", "--to", standby)
