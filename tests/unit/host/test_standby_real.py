@@ -176,6 +176,7 @@ def test_where_the_log_ends_is_read_from_the_log_and_past_the_fork(lost: tuple[L
     whole = subprocess.run([*dump, "-q", "-s", control["redo_lsn"]], capture_output=True, text=True, check=False)
     end, last = parse_end(whole.stderr)
     assert end == found["end_lsn"]
+    assert end is not None
     assert last is not None
     one = subprocess.run([*dump, "-s", last, "-n", "1"], capture_output=True, text=True, check=True).stdout
     assert record_end(one, lsn_to_int(last), control["wal_segment_bytes"]) == lsn_to_int(end)
