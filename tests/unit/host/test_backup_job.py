@@ -35,7 +35,8 @@ def test_it_goes_on_by_itself_and_says_how_far_it_is(place: Path) -> None:
     def work(progress: backup_job.Progress) -> dict[str, Any]:
         progress.phase("copy", 100)
         progress.add(40)
-        ends = time.monotonic() + 20  # it outlives a test that failed, but not for long
+        # It outlives a test that fails, so it has an end of its own.
+        ends = time.monotonic() + 20
         while not (place / "go").exists() and time.monotonic() < ends:
             time.sleep(0.02)
         return {"answer": 42, "pid": os.getpid()}

@@ -15,7 +15,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Dict, List, NamedTuple, Optional
 
 from .base import VerbError
 
@@ -184,51 +185,75 @@ def judge_line(line: str) -> Optional[Finding]:
 
 
 class Batch:
-    """Files that wait to be scanned together; a full one is scanned and thrown away, so that disk and memory stay bounded."""
+    """Files that wait to be scanned together; a full one is scanned and thrown away, so that disk and memory stay bounded.
+
+    While one is scanned the next is filled: reading and hashing cost the scanner nothing but what they take of the processors.
+    """
 
     MOST_FILES = 2000
     MOST_BYTES = 64 << 20
 
     def __init__(self, engine: Engine, scratch: str, user: str) -> None:
         self._engine = engine
+        self._scratch = scratch
         self._account = account_of(user)
-        self._folder = tempfile.mkdtemp(prefix="batch-", dir=scratch)
-        os.chown(self._folder, self._account.pw_uid, self._account.pw_gid)
-        self._waiting: Dict[str, Tuple[str, int]] = {}
-        self._bytes = 0
+        self._aside = ThreadPoolExecutor(1)
+        self._scanning: Optional["Future[List[Finding]]"] = None
+        self._scanning_bytes = 0
         self._count = 0
         self.findings: List[Finding] = []
         self.scanned_bytes = 0
+        self._empty()
+
+    def _empty(self) -> None:
+        """Begin another one."""
+        self._folder = tempfile.mkdtemp(prefix="batch-", dir=self._scratch)
+        os.chown(self._folder, self._account.pw_uid, self._account.pw_gid)
+        self._titles: Dict[str, str] = {}
+        self._bytes = 0
 
     def new(self, title: str, seen: Any = None) -> str:
         """Return the path of a file to be written; ``title`` is what people know it by."""
-        if len(self._waiting) >= self.MOST_FILES or self._bytes >= self.MOST_BYTES:
-            self.flush(seen)
+        if len(self._titles) >= self.MOST_FILES or self._bytes >= self.MOST_BYTES:
+            self._hand_over(seen)
         self._count += 1
         path = os.path.join(self._folder, "%d" % self._count)
-        self._waiting[path] = (title, 0)
+        self._titles[path] = title
         return path
 
     def written(self, path: str, size: int) -> None:
         """Say that a file is complete."""
-        self._waiting[path] = (self._waiting[path][0], size)
         self._bytes += size
         os.chown(path, self._account.pw_uid, self._account.pw_gid)
 
     def flush(self, seen: Any = None) -> None:
-        """Scan what waits; ``seen`` is told how many bytes that was."""
-        if self._waiting:
-            for finding in self._engine.scan(self._folder):
-                title = self._waiting.get(finding.path, (finding.path, 0))[0]
-                self.findings.append(finding._replace(path=title))
-            self.scanned_bytes += self._bytes
+        """Scan what waits, and return when all is scanned; ``seen`` is told how many bytes that was."""
+        self._hand_over(seen)
+        self._take_back(seen)
+
+    def _hand_over(self, seen: Any) -> None:
+        self._take_back(seen)
+        if self._titles:
+            self._scanning_bytes = self._bytes
+            self._scanning = self._aside.submit(self._scan, self._folder, self._titles)
+            self._empty()
+
+    def _take_back(self, seen: Any) -> None:
+        """Wait for the scan that goes on. EngineError as it came to it."""
+        scanning, self._scanning = self._scanning, None
+        if scanning is not None:
+            self.findings += scanning.result()
+            self.scanned_bytes += self._scanning_bytes
             if seen is not None:
-                seen(self._bytes)
-            for path in self._waiting:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
-        self._waiting, self._bytes = {}, 0
+                seen(self._scanning_bytes)
+
+    def _scan(self, folder: str, titles: Dict[str, str]) -> List[Finding]:
+        try:
+            return [found._replace(path=titles.get(found.path, found.path)) for found in self._engine.scan(folder)]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def close(self) -> None:
         """Throw away what is left."""
+        self._aside.shutdown()
         shutil.rmtree(self._folder, ignore_errors=True)
