@@ -38,7 +38,10 @@ def flat(text: str) -> str:
 
 
 def asked(office: Path) -> dict[str, Any]:
-    found: dict[str, Any] = list(runs(office.parent / "state"))[-1].request()["extra_vars"]
+    newest = max(
+        (run.request() for run in runs(office.parent / "state")), key=lambda request: request["requested_at"]
+    )
+    found: dict[str, Any] = newest["extra_vars"]
     return found
 
 
