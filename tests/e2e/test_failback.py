@@ -127,6 +127,7 @@ def test_there_and_back_under_load(lab: Lab, active: str) -> None:
     assert reality.on(lab, f"{active}-db", f"ls -d {answer.json['kept']}").strip() == answer.json["kept"]
 
 
+@pytest.mark.full
 def test_nothing_was_written_alone_so_it_only_follows_again(lab: Lab, active: str) -> None:
     target = other(active)
     lose(lab, active)
@@ -145,6 +146,7 @@ def test_nothing_was_written_alone_so_it_only_follows_again(lab: Lab, active: st
     assert (again.code, again.json["way"]) == (0, "none")
 
 
+@pytest.mark.full
 def test_wound_back_where_that_is_wanted(lab: Lab, active: str) -> None:
     """By bytes a lab this small is copied; the way is the same with a database of 500 GB."""
     target = other(active)
@@ -162,6 +164,7 @@ def test_wound_back_where_that_is_wanted(lab: Lab, active: str) -> None:
     assert not reality.leftovers(lab, target)
 
 
+@pytest.mark.full
 def test_a_destroyed_disk_is_said_to_be_unknown_and_copied_anew(lab: Lab, active: str) -> None:
     target = other(active)
     lose(lab, active)
@@ -193,6 +196,7 @@ def test_seed_is_refused_towards_the_active_site_and_while_halted(lab: Lab, acti
     assert command(lab, "replication", "resume", "--at", standby, "--ordered-by", "Budi").code == 0
 
 
+@pytest.mark.full
 def test_seed_under_load_is_killed_and_run_again(lab: Lab, active: str) -> None:
     standby = other(active)
     already = command(lab, "replication", "seed", "--to", standby)
@@ -212,6 +216,7 @@ def test_seed_under_load_is_killed_and_run_again(lab: Lab, active: str) -> None:
     assert states["standby"] is None
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("step", "moment"), [("copy", "during"), ("adopt", "during"), ("start_standby", "before")])
 def test_killed_in_the_middle_the_same_command_goes_on(lab: Lab, active: str, step: str, moment: str) -> None:
     standby = other(active)
