@@ -75,6 +75,8 @@ def say(lab: Lab, *words: str) -> Answer:
     return answer
 
 
+# It looks into every document that the tests before have left, gigabytes; each part has an everyday test of its own.
+@pytest.mark.full
 def test_the_last_clean_backup_is_found_and_brought_up_while_vendors_go_on(lab: Lab, active: str) -> None:
     standby = next(site for site in ("pdc", "drc") if site != active)
     because = ("--yes", "--reason", "virus")
