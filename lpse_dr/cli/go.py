@@ -179,6 +179,24 @@ def execute(
     return watch(context, run, quiet=quiet)
 
 
+def execute_typed(
+    context: Context, operation: Operation, variables: Mapping[str, Any], typed: str, word: str
+) -> Watched:
+    """Have a person type ``word`` unless --yes or --plan, execute, and show the guards that say no; of a plan, all."""
+    from ..operations.start import check_inventory
+    from .ask import need_somebody_or_yes, type_to_confirm
+
+    args = context.args
+    if not args.plan:
+        need_somebody_or_yes(args.yes)
+    check_inventory(context.office)
+    if not args.plan and not args.yes:
+        type_to_confirm(word, _("Type {word} to begin:").format(word=word))
+    watched = execute(context, operation, variables, typed=typed)
+    show_guards(context, watched.guards if args.plan else [guard for guard in watched.guards if not guard.get("ok")])
+    return watched
+
+
 def show_guards(context: Context, guards: list[dict[str, Any]]) -> None:
     """Print every guard: those that say yes by name with their hosts, those that say no one by one, last, with what to do."""
     screen = context.screen
@@ -217,15 +235,19 @@ def answer_of(
     payload: Mapping[str, Any],
     *,
     show: bool = True,
+    show_figures: bool = True,
     labels: Mapping[str, str] | None = None,
 ) -> Answer:
-    """Print the verdict of a run, and return it. `labels` are the names of figures as people read them."""
+    """Print the verdict of a run, and return it. `labels` are the names of figures as people read them.
+
+    `show_figures` is false where the caller has told them already, in the reader's language.
+    """
     result = watched.result
     error = error_texts(context, result["error"]) if result.get("error") else None
     figures = dict(result.get("figures") or {})
     verdict = str(result.get("verdict") or "UNKNOWN")
     if show:
-        for label, value in figures.items():
+        for label, value in figures.items() if show_figures else ():
             context.screen.line(f"{(labels or {}).get(label, label)}: {value_text(value)}")
         tell(context, verdict, error)
         if result.get("warning"):

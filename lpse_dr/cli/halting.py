@@ -13,7 +13,7 @@ from ..i18n import _
 from ..operations.inventory import Inventory
 from ..operations.model import Operation
 from .context import Answer, Context
-from .go import Watched, answer_of, error_texts, execute, show_guards, tell
+from .go import Watched, answer_of, execute, show_guards
 from .screen import office_time, seconds_text, size_text
 
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -116,7 +116,7 @@ def tell_halt(context: Context, operation: Operation, variables: Mapping[str, An
             first=seconds_text(figures["first_effect_seconds"]), proven=seconds_text(figures["proven_seconds"])
         )
     context.screen.pairs(rows)
-    return _end(context, watched)
+    return answer_of(context, watched, {"steps": watched.steps} if context.args.plan else {}, show_figures=False)
 
 
 def _before(figures: Mapping[str, Any], zone: str) -> str:
@@ -157,7 +157,7 @@ def tell_resume(context: Context, operation: Operation, variables: Mapping[str, 
                 site=site, time=seconds_text(figures["caught_up_seconds"])
             )
         )
-    return _end(context, watched)
+    return answer_of(context, watched, {"steps": watched.steps} if context.args.plan else {}, show_figures=False)
 
 
 def _begin(context: Context, watched: Watched) -> Mapping[str, Any]:
@@ -167,16 +167,3 @@ def _begin(context: Context, watched: Watched) -> Mapping[str, Any]:
         context.screen.line(f"{number:>3}. {step.get('name')}  {', '.join(step.get('at') or [])}  {step.get('verb')}")
     found: Mapping[str, Any] = watched.result.get("figures") or {}
     return found
-
-
-def _end(context: Context, watched: Watched) -> Answer:
-    """Tell the verdict; the figures stand above it in the reader's language."""
-    payload = {"steps": watched.steps} if context.args.plan else {}
-    answer = answer_of(context, watched, payload, show=False)
-    result = watched.result
-    tell(context, answer.verdict, error_texts(context, result["error"]) if result.get("error") else None)
-    if result.get("warning"):
-        context.screen.say(_("Warning: {text}").format(text=result["warning"]))
-    if result.get("seconds") is not None:
-        context.screen.line(_("It took {time}.").format(time=seconds_text(result["seconds"])))
-    return answer

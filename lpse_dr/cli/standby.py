@@ -105,8 +105,7 @@ def show_salvaged(context: Context, items: list[dict[str, Any]]) -> None:
 
 def tell(context: Context, watched: Watched) -> Answer:
     """Show how a standby was made, and return the verdict with it."""
-    from .go import answer_of, error_texts, show_guards
-    from .go import tell as tell_verdict
+    from .go import answer_of, show_guards
 
     plan = context.args.plan
     failing = [guard for guard in watched.guards if not guard.get("ok")]
@@ -137,14 +136,7 @@ def tell(context: Context, watched: Watched) -> Answer:
     context.screen.pairs(
         {_(text): value_text(figures[key]) for key, text in _LABELS.items() if figures.get(key) is not None}
     )
-    answer = answer_of(context, watched, payload, show=False)
-    result = watched.result
-    tell_verdict(context, answer.verdict, error_texts(context, result["error"]) if result.get("error") else None)
-    if result.get("warning"):
-        context.screen.say(_("Warning: {text}").format(text=result["warning"]))
-    if result.get("seconds") is not None:
-        context.screen.line(_("It took {time}.").format(time=seconds_text(result["seconds"])))
-    return answer
+    return answer_of(context, watched, payload, show_figures=False)
 
 
 def _figures(watched: Watched) -> dict[str, Any]:

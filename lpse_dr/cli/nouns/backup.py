@@ -13,7 +13,7 @@ from ..context import Answer, Context
 from ..grammar import Verb
 
 if TYPE_CHECKING:
-    from ..go import Watched
+    pass
 
 HELP = N_("sets of backups, and the last one that is clean")
 
@@ -81,28 +81,12 @@ def _list(context: Context) -> Answer:
     return answer_of(context, watched, payload, show=bool(watched.result.get("error")))
 
 
-def _begin(context: Context, operation: Operation, variables: Mapping[str, Any], typed: str, word: str) -> Watched:
-    from ...operations.start import check_inventory
-    from ..ask import need_somebody_or_yes, type_to_confirm
-    from ..go import execute, show_guards
-
-    args = context.args
-    if not args.plan:
-        need_somebody_or_yes(args.yes)
-    check_inventory(context.office)
-    if not args.plan and not args.yes:
-        type_to_confirm(word, _("Type {word} to begin:").format(word=word))
-    watched = execute(context, operation, variables, typed=typed)
-    show_guards(context, watched.guards if args.plan else [guard for guard in watched.guards if not guard.get("ok")])
-    return watched
-
-
 def _take(context: Context) -> Answer:
-    from ..go import answer_of
+    from ..go import answer_of, execute_typed
     from ..screen import size_text
 
     label = context.args.label.strip()
-    watched = _begin(context, TAKE, {"backup_label": label} if label else {}, "backup take", "take")
+    watched = execute_typed(context, TAKE, {"backup_label": label} if label else {}, "backup take", "take")
     figures = watched.result.get("figures") or {}
     if figures.get("set"):
         rows = {
@@ -113,7 +97,7 @@ def _take(context: Context) -> Answer:
             _("manifest"): str(figures.get("manifest_sha256")),
         }
         context.screen.pairs(rows)
-    return _end(context, watched, answer_of(context, watched, {}, show=False))
+    return answer_of(context, watched, {}, show_figures=False)
 
 
 def _find_clean(context: Context) -> Answer:
@@ -144,7 +128,7 @@ def _find_clean(context: Context) -> Answer:
         context.screen.line(
             _("A scanner knows what it knows. Two persons confirm this choice before anything of it is used.")
         )
-    return _end(context, watched, answer_of(context, watched, {}, show=False))
+    return answer_of(context, watched, {}, show_figures=False)
 
 
 def _ask_since(context: Context) -> str:
@@ -162,11 +146,11 @@ def _ask_since(context: Context) -> str:
 
 def _restore(context: Context) -> Answer:
     from ..backups import VERDICTS
-    from ..go import answer_of
+    from ..go import answer_of, execute_typed
 
     name = context.args.set
     typed = f"backup restore {name} --into {_QUARANTINE}"
-    watched = _begin(context, RESTORE, {**_variables(context), "backup_set": name}, typed, name)
+    watched = execute_typed(context, RESTORE, {**_variables(context), "backup_set": name}, typed, name)
     figures = watched.result.get("figures") or {}
     if figures.get("bids") is not None:
         verdict = VERDICTS.get(str(figures.get("verdict")))
@@ -182,29 +166,15 @@ def _restore(context: Context) -> Answer:
         context.screen.pairs(rows)
         context.screen.line(_("In brackets what was counted before. Take it down again: {command}").format(
             command=context.command(f"lpse-dr backup cleanup {name}")))  # fmt: skip
-    return _end(context, watched, answer_of(context, watched, {}, show=False))
+    return answer_of(context, watched, {}, show_figures=False)
 
 
 def _cleanup(context: Context) -> Answer:
-    from ..go import answer_of
+    from ..go import answer_of, execute_typed
 
     name = context.args.set
-    watched = _begin(context, CLEANUP, {"backup_set": name}, f"backup cleanup {name}", name)
-    return _end(context, watched, answer_of(context, watched, {}, show=False))
-
-
-def _end(context: Context, watched: Watched, answer: Answer) -> Answer:
-    """Tell the verdict; the figures stand above it in the reader's language."""
-    from ..go import error_texts, tell
-    from ..screen import seconds_text
-
-    result = watched.result
-    tell(context, answer.verdict, error_texts(context, result["error"]) if result.get("error") else None)
-    if result.get("warning"):
-        context.screen.say(_("Warning: {text}").format(text=result["warning"]))
-    if result.get("seconds") is not None:
-        context.screen.line(_("It took {time}.").format(time=seconds_text(result["seconds"])))
-    return answer
+    watched = execute_typed(context, CLEANUP, {"backup_set": name}, f"backup cleanup {name}", name)
+    return answer_of(context, watched, {}, show_figures=False)
 
 
 VERBS = (

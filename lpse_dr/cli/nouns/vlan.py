@@ -106,19 +106,9 @@ def _show_status(context: Context, told: Mapping[str, Any]) -> None:
 
 
 def _begin(context: Context, operation: Operation, variables: Mapping[str, Any], typed: str, word: str) -> Watched:
-    from ...operations.start import check_inventory
-    from ..ask import need_somebody_or_yes, type_to_confirm
-    from ..go import execute, show_guards
+    from ..go import execute_typed
 
-    args = context.args
-    if not args.plan:
-        need_somebody_or_yes(args.yes)
-    check_inventory(context.office)
-    if not args.plan and not args.yes:
-        type_to_confirm(word, _("Type {word} to begin:").format(word=word))
-    watched = execute(context, operation, variables, typed=typed)
-    failing = [guard for guard in watched.guards if not guard.get("ok")]
-    show_guards(context, watched.guards if args.plan else failing)
+    watched = execute_typed(context, operation, variables, typed, word)
     for told in watched.told.get("vlan", []):
         if told.get("rules"):
             context.screen.line()

@@ -12,37 +12,13 @@ import socket
 from typing import Any, Dict, Iterable, List, Optional
 
 from .base import Context, VerbError, run, sync_folder, write_atomic
+from .nftables_unit import UNITS, unit_text
 
 Path = Dict[str, Any]
 TABLE = "lpse_dr_halt"
 MARK = "lpse-dr replication halt"
 FILE = "/etc/lpse-dr/halt.nft"
 UNIT = "lpse-dr-halt.service"
-UNITS = "/etc/systemd/system"
-
-# After the gateway's own rules, whose file usually begins with "flush ruleset", and again whenever those are loaded anew.
-_UNIT_TEXT = """\
-# Written by lpse-dr: keeps a halt of replication over a restart. lpse-dr replication resume takes it away.
-[Unit]
-Description=Halt of replication (lpse-dr)
-DefaultDependencies=no
-After=local-fs.target nftables.service
-Before=network-pre.target shutdown.target
-Wants=network-pre.target
-Conflicts=shutdown.target
-PartOf=nftables.service
-ReloadPropagatedFrom=nftables.service
-ConditionPathExists={file}
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart={nft} -f {file}
-ExecReload={nft} -f {file}
-
-[Install]
-WantedBy=sysinit.target
-"""
 
 
 def paths_to(names: Iterable[str], port: int) -> List[Path]:
@@ -166,7 +142,7 @@ def block(ctx: Context, paths: List[Path]) -> bool:
         os.makedirs(folder, mode=0o755, exist_ok=True)
     write_atomic(FILE, rules(paths), 0o600)
     program = shutil.which("nft", path="/usr/sbin:/sbin:/usr/local/sbin:/usr/bin:/bin") or "/usr/sbin/nft"
-    write_atomic(unit, _UNIT_TEXT.format(file=FILE, nft=program))
+    write_atomic(unit, unit_text("the halt of replication", "lpse-dr replication resume", FILE, program))
     if not os.path.lexists(wanted):
         os.symlink(unit, wanted)
         sync_folder(os.path.dirname(wanted))

@@ -7,35 +7,11 @@ from typing import Any, Dict, Optional
 
 from . import vlan_nftables
 from .base import VerbError, run, sync_folder, write_atomic
+from .nftables_unit import UNITS, unit_text
 
 FILE = "/etc/lpse-dr/vlan.nft"
 UNIT = "lpse-dr-vlan.service"
-_UNITS = "/etc/systemd/system"
-_WANTED = _UNITS + "/sysinit.target.wants/" + UNIT
-
-# After the gateway's own rules, whose file usually begins with "flush ruleset", and again whenever those are loaded anew.
-_TEXT = """\
-# Written by lpse-dr: keeps a confirmed isolation of segments over a restart. lpse-dr vlan release takes it away.
-[Unit]
-Description=Isolation of segments (lpse-dr)
-DefaultDependencies=no
-After=local-fs.target nftables.service
-Before=network-pre.target shutdown.target
-Wants=network-pre.target
-Conflicts=shutdown.target
-PartOf=nftables.service
-ReloadPropagatedFrom=nftables.service
-ConditionPathExists={file}
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart={nft} -f {file}
-ExecReload={nft} -f {file}
-
-[Install]
-WantedBy=sysinit.target
-"""
+_WANTED = UNITS + "/sysinit.target.wants/" + UNIT
 
 
 def read() -> Dict[str, Any]:
@@ -44,7 +20,7 @@ def read() -> Dict[str, Any]:
     if text is None:
         return {"kept": None}
     mark = vlan_nftables.MARK.search(text)
-    starts = os.path.exists(_WANTED) and os.path.exists(os.path.join(_UNITS, UNIT))
+    starts = os.path.exists(_WANTED) and os.path.exists(os.path.join(UNITS, UNIT))
     return {"kept": {"level": mark["level"] if mark else None, "id": mark["id"] if mark else None, "at_boot": starts}}
 
 
@@ -54,8 +30,8 @@ def keep(rules: str, seconds: float) -> bool:
         return False
     os.makedirs(os.path.dirname(FILE), mode=0o755, exist_ok=True)
     os.makedirs(os.path.dirname(_WANTED), mode=0o755, exist_ok=True)
-    unit = os.path.join(_UNITS, UNIT)
-    write_atomic(unit, _TEXT.format(file=FILE, nft=vlan_nftables.program()))
+    unit = os.path.join(UNITS, UNIT)
+    write_atomic(unit, unit_text("the isolation of segments", "lpse-dr vlan release", FILE, vlan_nftables.program()))
     if not os.path.lexists(_WANTED):
         os.symlink(unit, _WANTED)
         sync_folder(os.path.dirname(_WANTED))
@@ -69,7 +45,7 @@ def keep(rules: str, seconds: float) -> bool:
 
 def drop(seconds: float) -> bool:
     """Remove file and unit. Return whether there was anything."""
-    unit = os.path.join(_UNITS, UNIT)
+    unit = os.path.join(UNITS, UNIT)
     there = [path for path in (FILE, _WANTED, unit) if os.path.lexists(path)]
     for path in there:
         os.unlink(path)
