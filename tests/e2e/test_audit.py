@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -15,6 +15,18 @@ from lpse_dr.lab.model import Lab
 pytestmark = pytest.mark.lab
 
 
+@pytest.fixture
+def nothing_is_copied(lab: Lab) -> Iterator[None]:
+    """A pull of the other site in the wrong moment would take the changed byte for the document."""
+    hosts = [host.container for host in lab.in_group("application")]
+    for host in hosts:
+        docker.run("exec", host, "systemctl", "stop", "lpse-dr-files.timer", "lpse-dr-files.service")
+    yield
+    for host in hosts:
+        docker.run("exec", host, "systemctl", "start", "lpse-dr-files.timer")
+
+
+@pytest.mark.usefixtures("nothing_is_copied")
 def test_one_deleted_file_one_changed_byte_one_dropped_row(lab: Lab) -> None:
     with LoadSession(lab, seconds=3, clients=2) as load:
         result = load.collect()
