@@ -69,6 +69,9 @@ def make(lab: Lab, host: LabHost, image: str, flags: list[str], archive: bytes) 
     own += ["--network", lab.networks["mgmt"].name, "--ip", host.management]
     if "gateway" in host.groups:
         own += ["--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "net.ipv4.conf.all.rp_filter=1"]
+    if "client" in host.groups:
+        # Vendors have computers of their own; here they share two cores with both sites and must not take these from them.
+        own += ["--cpu-shares", "128"]
     if "database" in host.groups:
         # For what looks in through Docker: psql of the audit, the write probe. Neither systemd nor SSH hands it on.
         own += ["--env", f"PGPORT={lab.variant.port}"]

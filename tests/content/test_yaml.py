@@ -20,9 +20,7 @@ TASKS = [
     for path in FILES
     if path.parent.name not in ("defaults", "vars", "meta") and path.name not in ("molecule.yml", "base.yml")
 ]
-OWN = {path.stem for kind in ("modules", "action") for path in (ROOT / "lpse_dr/plugins" / kind).glob("*.py")} - {
-    "__init__"
-}
+OWN = {path.stem for path in (ROOT / "lpse_dr/plugins/action").glob("*.py")} - {"__init__"}
 KEYWORDS = {
     "always", "args", "async", "become", "block", "changed_when", "check_mode", "connection", "delay", "delegate_facts", "delegate_to", "environment",
     "failed_when", "ignore_unreachable", "loop", "loop_control", "module_defaults", "name", "no_log", "poll", "register", "rescue", "retries", "run_once",

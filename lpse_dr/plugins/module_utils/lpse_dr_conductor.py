@@ -1,6 +1,6 @@
 """Drive verbs on several hosts in order, over connections that are open before the first one counts.
 
-Standard library only. Used by the ``conductor`` module on the jump host; tested without Ansible.
+Standard library only. Started on the jump host by the action ``conductor``; tested without Ansible.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 from . import lpse_dr_host
-from .lpse_dr_host import everything as everything  # so that all verbs are loaded, packed and streamed
+from .lpse_dr_host import everything as everything  # so that all verbs are loaded and streamed
 
 # The far side of a connection: build the streamed package in memory, then serve. Lines before the
 # magic word are skipped: where sudo wanted no password, the line meant for it arrives here.
@@ -53,7 +53,7 @@ CANCELLED: Dict[str, Any] = {
 def host_sources() -> bytes:
     """Return the source of every host-side verb as one JSON object {module: source}.
 
-    Taken from the loader, not from a folder: Ansible runs this from a zip that holds what is imported.
+    Taken from the loader, not from a folder: what is imported is what is streamed.
     """
     package = lpse_dr_host.__name__
     sources = {}

@@ -1,4 +1,4 @@
-"""All verbs by name: what is imported here is what Ansible packs and what is streamed to the hosts."""
+"""All verbs by name: what is imported here is what is streamed to the hosts."""
 
 from __future__ import annotations
 

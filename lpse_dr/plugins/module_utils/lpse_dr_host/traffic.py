@@ -241,7 +241,7 @@ def try_dns(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
 def update_dns(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     """Give the name the address of ``site``, and see that the server answers so; {old_ttl, changed}.
 
-    ``expires_in_seconds``: so long may others still know the old address.
+    ``expires_in_seconds``, until ``expires_at``: so long may others still know the old address.
     """
     name = Name(ctx)
     site = str(args["site"])
@@ -253,7 +253,7 @@ def update_dns(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     address = name.addresses[site]
     same = before["addresses"] == [address]
     if same and before["ttl"] == name.ttl:
-        return {"changed": False, "old_ttl": before["ttl"], "expires_in_seconds": _expires_in(site), "dns": before}
+        return {"changed": False, "old_ttl": before["ttl"], "dns": before, **_expiry(site)}
     with state_for_update() as state:
         # Written first: a run that is killed in between waits too long rather than not at all.
         state["saved"]["name"] = {"site": site, "expires": time.time() + (before["ttl"] or 0) + 1}
@@ -271,13 +271,17 @@ def update_dns(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
             str(after.get("address")),
             "lpse-dr traffic status",
         )
-    return {"changed": True, "old_ttl": before["ttl"], "expires_in_seconds": _expires_in(site), "dns": after}
+    return {"changed": True, "old_ttl": before["ttl"], "dns": after, **_expiry(site)}
 
 
-def _expires_in(site: str) -> float:
-    """Return the seconds for which others may still know the address that was replaced by ``site``'s."""
+def _expiry(site: str) -> Dict[str, float]:
+    """Return until when others may still know the address that was replaced by ``site``'s; {expires_at, expires_in_seconds}.
+
+    ``expires_at`` is unix time by this host's clock; 0 where nothing was replaced.
+    """
     saved = read_state()["saved"].get("name") or {}
-    return max(0.0, round(float(saved["expires"]) - time.time(), 1)) if saved.get("site") == site else 0.0
+    at = float(saved["expires"]) if saved.get("site") == site else 0.0
+    return {"expires_at": at, "expires_in_seconds": max(0.0, round(at - time.time(), 1))}
 
 
 VERBS: Dict[str, Verb] = {
