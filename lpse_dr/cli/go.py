@@ -139,7 +139,7 @@ def _interrupted(context: Context, run: Run) -> None:
         raise DetachedRunError(run.id) from None
     if answer in ("c", "b"):
         run.cancel(user_name())
-        context.screen.say(_("Cancelling; the hosts need up to 10 seconds."))
+        context.screen.say(_("Cancelling. What was begun is undone first; that may take a minute."))
     elif answer == "l":
         raise DetachedRunError(run.id)
 

@@ -22,7 +22,7 @@ from ..errors import JournalError
 from ..journal import Journal, now
 from .folder import SCRATCH_PREFIX, Run, sweep, write_json
 from .record import Recorder, RecordServer
-from .tree import adopt_orphans, terminate_below
+from .tree import adopt_orphans, cancel_below
 from .verdict import Facts, Verdict, error_of, judge
 
 _CLOSING = (Verdict.COMPLETED, Verdict.REFUSED, Verdict.ROLLED_BACK)
@@ -181,7 +181,7 @@ class Execution:
         wanted = self._cancelled.is_set() or (self._run.folder / "cancel").exists()
         if wanted and self._ending is None:
             self._cancelled.set()
-            self._ending = threading.Thread(target=terminate_below, args=(os.getpid(),))
+            self._ending = threading.Thread(target=cancel_below, args=(os.getpid(),))
             self._ending.start()
         return False
 

@@ -124,7 +124,7 @@ class Run:
         return found, offset + len(whole) + len(newline)
 
     def cancel(self, by: str) -> None:
-        """Ask the run to end. It ends its whole tree within seconds."""
+        """Ask the run to end. It undoes what it can, within a minute, and ends its whole tree."""
         try:
             (self.folder / "cancel").write_text(by + "\n", encoding="utf-8")
         except OSError as error:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
+_CONDUCTOR = b"lpse_dr_baton"
 
 
 def adopt_orphans() -> None:
@@ -44,6 +45,25 @@ def _send(pids: list[int], number: signal.Signals) -> None:
     for pid in pids:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, number)
+
+
+def cancel_below(root: int, grace_seconds: float = 60.0) -> None:
+    """Ask the conductors below `root` to undo what they have begun, and let the playbook end; then end everything.
+
+    The rest of the tree is what they need for that: their connections, and Ansible, which reads both sites again.
+    """
+    conductors = [pid for pid in descendants(root) if _runs(pid, _CONDUCTOR)]
+    _send(conductors, signal.SIGTERM)
+    deadline = time.monotonic() + grace_seconds
+    while conductors and descendants(root) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    terminate_below(root)
+
+
+def _runs(pid: int, program: bytes) -> bool:
+    with contextlib.suppress(OSError):
+        return program in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
 
 
 def terminate_below(root: int, grace_seconds: float = 5.0) -> None:

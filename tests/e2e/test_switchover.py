@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from lpse_dr.lab import power
 from lpse_dr.lab.model import Lab
 from lpse_dr.lab.trial import measure
+from lpse_dr.runner.tree import cancel_below
 
 from . import reality
 from .conftest import lpse_dr, other
@@ -171,6 +173,21 @@ def test_a_target_that_vanishes_before_the_point_of_no_return_is_undone(lab: Lab
     envelope = switch(lab, active, target)
     assert envelope["verdict"] == "COMPLETED", envelope["error"]
     assert reality.leftovers(lab, target) == {}
+
+
+def test_who_cancels_before_the_point_of_no_return_gets_back_what_was(lab: Lab, active: str) -> None:
+    with Stopped(lab, {"from_site": active, "to_site": other(active)}, "checkpoint_again") as run:
+        asked = threading.Thread(target=cancel_below, args=(run.process.pid,))
+        asked.start()
+        time.sleep(0.3)
+        run.go_on()
+        assert run.wait() != 0
+        asked.join()
+        assert "run.cancelled" in run.output()
+        assert "ROLLED_BACK" in run.output()
+        assert "hold" not in run.seen
+    assert reality.writable_sites(lab) == [active]
+    assert reality.leftovers(lab, active) == {}
 
 
 def test_a_target_that_vanishes_after_it_got_the_order_is_unknown_and_the_source_stays_down(

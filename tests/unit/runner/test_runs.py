@@ -145,6 +145,33 @@ def test_cancel_ends_the_whole_tree(start: Start) -> None:
     assert result["error"]["next_command"] == "lpse-dr status"
 
 
+def test_cancel_lets_a_conductor_undo_first_with_all_that_it_needs(start: Start, tmp_path: Path) -> None:
+    """The connection of the conductor must live on until it has undone; Ansible, too, which then says how it ended."""
+    undone, ready = tmp_path / "undone", tmp_path / "ready"
+    program = "; ".join(
+        [
+            "import signal, subprocess, sys, time, pathlib",
+            "connection = subprocess.Popen(['sleep', '733.25'])",
+            "signal.signal(signal.SIGTERM, lambda *_: (time.sleep(1), pathlib.Path(sys.argv[1]).write_text(str(connection.poll())), connection.kill(), sys.exit(0)))",
+            "pathlib.Path(sys.argv[2]).touch()",
+            "time.sleep(60)",
+        ]
+    )
+    command = json.dumps([sys.executable, "-c", program, str(undone), str(ready), "lpse_dr_baton"])
+    run = start(
+        play(
+            tell("{kind: phase, phase: switch, title: Move}"),
+            f"{{ansible.builtin.command: {{argv: {command}}}}}",
+            tell("{kind: verdict, verdict: ROLLED_BACK, changed: false, error: null, figures: {}}"),
+        )
+    )
+    _until(ready.exists)
+    run.cancel("tester")
+    assert outcome(run)["verdict"] == "ROLLED_BACK"
+    assert undone.read_text() == "None"
+    assert not _processes("733.25")
+
+
 def test_killed_is_unknown_and_the_next_one_may_start(start: Start, state: Path) -> None:
     nap = "732.25"
     run = start(play(f"{{ansible.builtin.command: sleep {nap}}}"))
