@@ -132,6 +132,9 @@ def floor(lab: Lab) -> float | None:
             lines.append(line.strip())
         return "\n".join(lines)
 
+    for site in SITES:
+        # What is promoted by hand, past everything, is what the guards are there to stop.
+        timed(lab.ssh(f"{site}-db", "sudo systemctl stop lpse-dr-fence"))
     try:
         with LoadSession(lab, seconds=60, clients=1) as load:
             on(
