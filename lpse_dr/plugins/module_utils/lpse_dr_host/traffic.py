@@ -254,10 +254,10 @@ def update_dns(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
     same = before["addresses"] == [address]
     if same and before["ttl"] == name.ttl:
         return {"changed": False, "old_ttl": before["ttl"], "dns": before, **_expiry(site)}
-    with state_for_update() as state:
-        # Written first: a run that is killed in between waits too long rather than not at all.
-        state["saved"]["name"] = {"site": site, "expires": time.time() + (before["ttl"] or 0) + 1}
-    name.update(address, before, min(5.0, max(1.0, ctx.remaining())))
+    patience, old_ttl = min(5.0, max(1.0, ctx.remaining())), before["ttl"] or 0
+    # Written first: a run that is killed in between waits too long rather than not at all.
+    _note_expiry(site, time.time() + patience + old_ttl)
+    name.update(address, before, patience)
     after: Dict[str, Any] = {}
 
     def moved() -> bool:
@@ -271,7 +271,14 @@ def update_dns(ctx: Context, args: Dict[str, Any]) -> Dict[str, Any]:
             str(after.get("address")),
             "lpse-dr traffic status",
         )
+    # Nobody can have been told the old address after this moment.
+    _note_expiry(site, time.time() + old_ttl)
     return {"changed": True, "old_ttl": before["ttl"], "dns": after, **_expiry(site)}
+
+
+def _note_expiry(site: str, at: float) -> None:
+    with state_for_update() as state:
+        state["saved"]["name"] = {"site": site, "expires": at}
 
 
 def _expiry(site: str) -> Dict[str, float]:
