@@ -55,7 +55,9 @@ def cancel_below(root: int, grace_seconds: float = 60.0) -> None:
     conductors = [pid for pid in descendants(root) if _runs(pid, _CONDUCTOR)]
     _send(conductors, signal.SIGTERM)
     deadline = time.monotonic() + grace_seconds
-    while conductors and descendants(root) and time.monotonic() < deadline:
+    while conductors and time.monotonic() < deadline:
+        if not descendants(root):
+            return
         time.sleep(0.1)
     terminate_below(root)
 

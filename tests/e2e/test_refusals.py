@@ -220,6 +220,9 @@ def standby_stopped(lab: Lab, active: str, standby: str, office: Path) -> Iterat
 
 @contextmanager
 def replay_paused(lab: Lab, active: str, standby: str, office: Path) -> Iterator[str]:
+    # A commit that has just come: after a quiet while its age would be refused, too, and first.
+    reality.on(lab, f"{active}-db", f"{PSQL} 'SELECT pg_current_xact_id()'")
+    await_streaming(lab, active)
     with done_and_undone(
         lab, f"{standby}-db", f"{PSQL} 'SELECT pg_wal_replay_pause()'", f"{PSQL} 'SELECT pg_wal_replay_resume()'"
     ):
