@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...errors import UsageError
 from ...i18n import N_, _
 from ...operations.model import Operation
 from ..context import Answer, Context
 from ..grammar import Verb
-
-if TYPE_CHECKING:
-    pass
 
 HELP = N_("sets of backups, and the last one that is clean")
 
